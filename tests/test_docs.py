@@ -1,0 +1,109 @@
+"""Every `$` command in a console block of README.md and docs/ prints what the block says it prints.
+
+`pytest --update-docs` puts the real output there instead. In the expected output a line `...` stands for any lines.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
+
+BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+# A `$` line, with the lines a backslash continues it on, and the output below it.
+COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*\n)(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+# These change the environment the tests run in.
+SKIPPED = re.compile(r"\b(pip install|make)\b")
+
+
+def matches(expected: str, actual: str) -> bool:
+    pattern = "".join("(?:.*\n)*?" if line == "...\n" else re.escape(line) for line in expected.splitlines(True))
+    return re.fullmatch(pattern, actual) is not None
+
+
+def refresh(document: str, run: Callable[[str], str]) -> str:
+    """The document with the output of its commands brought up to date."""
+
+    def refresh_command(found: re.Match[str]) -> str:
+        command, output = found["command"], found["output"]
+        if SKIPPED.search(command):
+            return found[0]
+        actual = run(command)
+        return found[0] if matches(output, actual) else f"$ {command}{actual}"
+
+    return BLOCK.sub(lambda block: COMMAND.sub(refresh_command, block[0]), document)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[str], str]:
+    """Run a command as a reader would in a fresh checkout; commands of one document see each other's files."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("results", "__pycache__"))
+    scripts = Path(sys.executable).parent
+    # Nothing else of the caller's environment: a CI service's variables make rich believe in a terminal.
+    environment = {
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",  # keeps stdout and stderr in the order a terminal shows
+    }
+
+    def run(command: str) -> str:
+        finished = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        # A table pads its lines with spaces, which editors strip from a document.
+        output = re.sub(r" +$", "", finished.stdout, flags=re.MULTILINE)
+        assert "Traceback (most recent call last)" not in output, output
+        return output if output.endswith("\n") or not output else f"{output}\n"
+
+    return run
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documented_output(path: Path, run: Callable[[str], str], request: pytest.FixtureRequest) -> None:
+    document = path.read_text(encoding="utf-8")
+    fresh = refresh(document, run)
+    if request.config.getoption("--update-docs"):
+        path.write_text(fresh, encoding="utf-8")
+    else:
+        assert fresh == document, f"{path.name} is stale: run pytest tests/test_docs.py --update-docs"
+
+
+def console(text: str) -> str:
+    return f"# Title\n\n```console\n{text}```\n\n```python\n$ echo no\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("$ echo a\na\n", "$ echo a\na\n"),
+        ("$ echo a\nold\n$ echo b\n", "$ echo a\na\n$ echo b\nb\n"),
+        ("$ echo a; \\\n  echo b\nold\n", "$ echo a; \\\n  echo b\na\nb\n"),
+        ("$ seq 5\n1\n...\n5\n", "$ seq 5\n1\n...\n5\n"),
+        ("$ seq 2\n1\n...\n5\n", "$ seq 2\n1\n2\n"),
+        ("$ make demo\nold\n", "$ make demo\nold\n"),
+        ("$ ls examples/make_data.py\n", "$ ls examples/make_data.py\nexamples/make_data.py\n"),
+        ("$ touch mark\n$ ls mark\n", "$ touch mark\n$ ls mark\nmark\n"),
+        ("$ echo out; echo err >&2; exit 1\n", "$ echo out; echo err >&2; exit 1\nout\nerr\n"),
+        ("$ printf a\n", "$ printf a\na\n"),
+    ],
+    ids=["fresh", "stale", "continued", "elided", "elided-stale", "skipped", "not-skipped", "state", "error", "no-eol"],
+)
+def test_refresh(before: str, after: str, run: Callable[[str], str]) -> None:
+    assert refresh(console(before), run) == console(after)
