@@ -1,0 +1,6 @@
+"""`python -m rewardcli`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

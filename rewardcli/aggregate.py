@@ -1,0 +1,255 @@
+"""Aggregate metrics of a run: its profile as one agent, and what an environment's hooks add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError
+from .models import AggregateMetrics, AggregateMetricsRequest
+from .profile import PYTHON_FIELDS, Histogram, Profile, task_dicts
+from .reader.arrange import Rows, arrange
+from .reader.columns import Fields
+from .reader.inputs import completion_of
+from .reader.layout import load_row
+from .reader.read import TASK_KEY, rows_of_dicts
+from .reader.sources import Part, read_batches
+from .table import DEFAULT_AGENT, Labels, RolloutTable, key_name
+
+__all__ = [
+    "AggregateMetricsMixin",
+    "aggregate_agents",
+    "aggregate_table",
+    "compute_aggregate_metrics",
+    "group_by_task",
+    "strict",
+]
+
+PER_TASK = "per_task_metrics"
+# What NeMo Gym's client does not send; of the response it sends the usage.
+_NOT_SENT = {"responses_create_params", "ng_agent_observations", "ng_model_call_capture", "ng_trajectory"}
+
+Tasks = list[list[dict[str, Any]]]
+ComputeMetrics = Callable[[Tasks], dict[str, Any]]
+KeyMetrics = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _means(agent_metrics: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in agent_metrics.items() if key.startswith("mean/")}
+
+
+def strict(value: Any) -> Any:
+    """The value as strict JSON can hold it: NaN and infinite numbers as null, numpy's numbers and arrays as Python's.
+
+    >>> strict({"a": float("nan"), 1: (np.float64(2.0), np.array([3]))})
+    {'a': None, '1': [2.0, [3]]}
+    """
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): strict(item) for key, item in value.items() if not isinstance(item, Histogram)}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [strict(item) for item in value]
+    return value
+
+
+# --- one run --------------------------------------------------------------------------------------------------------
+
+
+def _with_task(responses: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The responses; a single one without a task index is task 0."""
+    if len(responses) == 1 and responses[0].get(TASK_KEY) is None:
+        return [{**responses[0], TASK_KEY: 0}]
+    return responses
+
+
+def _as_one_agent(rows: Rows) -> Rows:
+    return replace(rows, agent=Labels(np.full(len(rows), -1, np.int32), []))
+
+
+def group_by_task(responses: Sequence[dict[str, Any]]) -> Tasks:
+    """The responses by task, tasks in sorted order, rollouts by rollout index where all have one.
+
+    Raises:
+        ValueError: There are several responses, and one has no task index.
+    """
+    if not responses:
+        return []
+    keys = Fields(TASK_KEY, PYTHON_FIELDS.rollout, PYTHON_FIELDS.agent)
+    rows = _as_one_agent(rows_of_dicts(_with_task(responses), keys, "verify_responses"))
+    if (rows.rollout.codes < 0).any():
+        rows = replace(rows, rollout=Labels(np.full(len(rows), -1, np.int32), []))
+    table = arrange(rows, "keep", task_hint="every response needs its _ng_task_index")
+    starts = table.starts.tolist()
+    ordered = [responses[position] for position in table.positions]
+    return [ordered[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
+
+
+def aggregate_table(
+    table: RolloutTable,
+    tasks: Callable[[], Tasks],
+    compute_metrics_fn: ComputeMetrics | None = None,
+    get_key_metrics_fn: KeyMetrics | None = None,
+) -> dict[str, Any]:
+    """The aggregate metrics of a table that has one agent.
+
+    Args:
+        table: The rollouts.
+        tasks: Gives the measured rollouts as dicts, by task; called only for `compute_metrics_fn`.
+        compute_metrics_fn, get_key_metrics_fn: As for `compute_aggregate_metrics`.
+
+    Returns:
+        The fields of `AggregateMetrics`, as strict JSON can hold them.
+    """
+    profile = Profile(table, completion_of(table, None))
+    sample = {"agent_ref": {"name": DEFAULT_AGENT}}
+    groups = task_dicts(profile, [dict(sample) for _ in range(table.n_units)], histograms=False)
+    agent_metrics = profile.agent_rows()[0]
+    del agent_metrics["agent_ref"]
+    if compute_metrics_fn is not None:
+        custom = dict(compute_metrics_fn(tasks()) or {})
+        by_task = {key_name(group[TASK_KEY]): group for group in groups}
+        for row in custom.pop(PER_TASK, None) or []:
+            if (group := by_task.get(key_name(row[TASK_KEY]))) is not None:
+                group |= row
+        agent_metrics |= custom
+    key_metrics = (get_key_metrics_fn or _means)(agent_metrics)
+    return {
+        "group_level_metrics": strict(groups),
+        "agent_metrics": strict(agent_metrics),
+        "key_metrics": strict(key_metrics),
+    }
+
+
+def compute_aggregate_metrics(
+    verify_responses: list[dict[str, Any]],
+    compute_metrics_fn: ComputeMetrics | None = None,
+    get_key_metrics_fn: KeyMetrics | None = None,
+) -> AggregateMetrics:
+    """Profiles verify responses as one agent, and adds what an environment computes.
+
+    Args:
+        verify_responses: One dict a rollout; they are not changed.
+        compute_metrics_fn: Gets the responses that are not masked as dicts by task; what it returns is merged over the
+            agent's metrics, except `per_task_metrics`, whose rows are merged into the rows by task.
+        get_key_metrics_fn: Chooses the headline from the agent's metrics; the default is every `mean/*`.
+
+    Raises:
+        ValueError: Two responses have the same key, or one of several has no task index.
+
+    Source:
+        `nemo_gym.reward_profile.compute_aggregate_metrics`.
+
+    >>> compute_aggregate_metrics([{"reward": 1.0}]).key_metrics
+    {'mean/reward': 1.0}
+    """
+    if not verify_responses:
+        return AggregateMetrics()
+    responses = _with_task(verify_responses)
+    rows = _as_one_agent(rows_of_dicts(responses, PYTHON_FIELDS, "verify_responses"))
+    table = arrange(rows, task_hint="every response needs its _ng_task_index")
+
+    def measured() -> Tasks:
+        return group_by_task([response for response in responses if response.get("mask_sample") is not True])
+
+    return AggregateMetrics(**aggregate_table(table, measured, compute_metrics_fn, get_key_metrics_fn))
+
+
+class AggregateMetricsMixin:
+    """The hooks of an environment, and the endpoint that runs them.
+
+    Source:
+        `nemo_gym`'s mixin of the same name.
+    """
+
+    def compute_metrics(self, tasks: Tasks) -> dict[str, Any]:
+        """Metrics beyond the profile: to be overridden.
+
+        Args:
+            tasks: By task, its rollouts that are not masked, as dicts.
+        """
+        return {}
+
+    def get_key_metrics(self, agent_metrics: dict[str, Any]) -> dict[str, Any]:
+        """The headline: to be overridden; every `mean/*` unless it is."""
+        return _means(agent_metrics)
+
+    @staticmethod
+    def _group_by_task(verify_responses: list[dict[str, Any]]) -> Tasks:
+        return group_by_task(verify_responses)
+
+    async def aggregate_metrics(self, body: AggregateMetricsRequest) -> AggregateMetrics:
+        """Answers `POST /aggregate_metrics`."""
+        return compute_aggregate_metrics(body.verify_responses, self.compute_metrics, self.get_key_metrics)
+
+
+# --- files of rollouts ----------------------------------------------------------------------------------------------
+
+
+def sent(row: dict[str, Any]) -> dict[str, Any]:
+    """A rollout as NeMo Gym's client sends it: without the prompt and the trajectory, of the response only the usage."""
+    kept = {key: value for key, value in row.items() if key not in _NOT_SENT}
+    if "response" in kept:
+        response = kept["response"]
+        kept["response"] = {"usage": response.get("usage")} if isinstance(response, dict) else {"usage": None}
+    return kept
+
+
+def _rows_again(parts: Sequence[Part], wanted: set[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows at some positions, read again, with their positions."""
+    position = 0
+    for part in parts:
+        for lines in read_batches(part, skip_errors=True):
+            for line in lines:
+                try:
+                    row = load_row(line.removeprefix(b"\xef\xbb\xbf")) if line.strip() else None
+                except ValueError:
+                    row = None
+                if row is not None:
+                    if position in wanted:
+                        yield position, row
+                    position += 1
+
+
+def aggregate_agents(
+    table: RolloutTable, parts: Sequence[Part] | None, mixin: AggregateMetricsMixin | None
+) -> list[dict[str, Any]]:
+    """The aggregate metrics of every agent, sorted by its name.
+
+    Args:
+        table: The rollouts.
+        parts: Where to read them again, for the hooks; None if they cannot be read again.
+        mixin: The hooks; None for none. Only for these are rollouts held as dicts, those of one agent at a time.
+    """
+    names = table.agent_names()
+    entries = []
+    for code in np.unique(table.agents.codes).tolist():
+        mine = table.keep_units(table.agents.codes == code)
+        alone = replace(mine, agents=Labels(np.zeros(mine.n_units, np.int32), [DEFAULT_AGENT]))
+
+        def tasks(measured: RolloutTable = alone.measured()) -> Tasks:
+            if parts is None:
+                raise DataError("--hooks needs the rollouts themselves", "name files of JSON rows, not tables")
+            rows = {position: sent(row) for position, row in _rows_again(parts, set(measured.positions.tolist()))}
+            ordered = [rows[position] for position in measured.positions.tolist()]
+            starts = measured.starts.tolist()
+            groups = [ordered[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
+            return [group for group in groups if group]
+
+        hooks = (mixin.compute_metrics, mixin.get_key_metrics) if mixin else (None, None)
+        fields = aggregate_table(alone, tasks, *hooks)
+        entries.append(
+            {
+                "agent_ref": {"name": names[code]},
+                "agent_metrics": fields["agent_metrics"],
+                "key_metrics": fields["key_metrics"],
+                "group_level_metrics": fields["group_level_metrics"],
+            }
+        )
+    return sorted(entries, key=lambda entry: str(entry["agent_ref"]["name"]))

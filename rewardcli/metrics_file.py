@@ -1,0 +1,49 @@
+"""Reads metrics back from JSON files: what `passk` or `subsets` wrote, aggregate metrics, anyone's flat object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+
+__all__ = ["read_metrics"]
+
+_HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
+
+
+def read_metrics(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The flat metrics of a file, and how many tasks and rollouts stand behind them, where the file tells.
+
+    An array of agents gives one agent's metrics flat, and those of several as `AGENT/key`.
+
+    Raises:
+        DataError: The file cannot be read, or holds no metrics.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text", _HINT) from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})", _HINT) from error
+    if isinstance(content, dict):
+        coverage = content.pop("coverage", {})
+        return content, coverage if isinstance(coverage, dict) else {}
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise DataError(f"{path}: neither an object of metrics nor an array of agents", _HINT)
+    if len(content) == 1:
+        return _metrics_of(content[0]), {}
+    return {f"{_agent_of(entry)}/{key}": value for entry in content for key, value in _metrics_of(entry).items()}, {}
+
+
+def _metrics_of(entry: dict[str, Any]) -> dict[str, Any]:
+    metrics = entry.get("agent_metrics", entry)
+    return metrics if isinstance(metrics, dict) else entry
+
+
+def _agent_of(entry: dict[str, Any]) -> str:
+    reference = entry.get("agent_ref")
+    return str(reference["name"]) if isinstance(reference, dict) and "name" in reference else "agent"

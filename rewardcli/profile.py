@@ -1,0 +1,694 @@
+"""Reward profiles: statistics of every numeric field, by task and by agent; NeMo Gym's `RewardProfiler`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from . import metrics as m
+from .errors import DataError
+from .files import written
+from .reader.arrange import Duplicates, arrange
+from .reader.columns import Fields
+from .reader.inputs import Completion, Matching, completion_of, match_inputs, require_complete
+from .reader.read import (
+    AGENT_KEY,
+    ROLLOUT_KEY,
+    TASK_KEY,
+    Progress,
+    ReadOptions,
+    find_fields,
+    read_inputs,
+    read_rows,
+    rows_of_dicts,
+)
+from .reader.sources import expand, output_stem, seekable
+from .table import BOOLEAN, INTEGER, NAN, Column, JsonText, RolloutTable, key_name
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+    from pandas.core.groupby.generic import DataFrameGroupBy
+    from pydantic import BaseModel
+
+__all__ = ["Histogram", "Profile", "RewardProfiler", "SampleRows", "profile_json", "reward_profile", "write_profile"]
+
+STATISTICS = ("mean", "max", "min", "median", "std")
+PYTHON_FIELDS = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None)
+PYTHON_PARTIAL = "++allow_partial_rollouts=True"
+_TASKS_AT_ONCE = 1024
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Columns = dict[str, list[Any]]
+
+
+# --- statistics -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The statistics of a table's rollouts, and how complete these are.
+
+    Attributes:
+        table: All rollouts, masked ones included.
+        completion: What was expected.
+        matching: Which input each rollout answers; None without inputs.
+        skipped: The lines left out, as messages.
+    """
+
+    table: RolloutTable
+    completion: Completion
+    matching: Matching | None = None
+    skipped: Sequence[str] = ()
+
+    @cached_property
+    def measured(self) -> RolloutTable:
+        """The rollouts that count: those that are not masked."""
+        return self.table.measured()
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """The numeric fields of the measured rollouts, in first-seen order; usage wins where it has a number."""
+        table = self.measured
+        merged = {
+            name: table.usage[name].over(column) if name in table.usage else column
+            for name, column in table.numbers.items()
+        }
+        merged |= {name: column for name, column in table.usage.items() if name not in merged}
+        merged = {name: column for name, column in merged.items() if (column.kinds >= NAN).any()}
+        first = {name: int(np.argmax(column.kinds >= NAN)) for name, column in merged.items()}
+        order = {name: place for place, name in enumerate(merged)}
+        if table.layouts is not None:
+            seen = {
+                row: {n: i for i, n in enumerate(table.layout_names[table.layouts[row]])} for row in set(first.values())
+            }
+            order = {name: seen[first[name]].get(name, order[name]) for name in merged}
+        return {name: merged[name] for name in sorted(merged, key=lambda name: (first[name], order[name]))}
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
+        return all(((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all() for column in self.columns.values())
+
+    def statistics(self, rows: Ints | None, starts: Ints) -> Columns:
+        """The statistics of groups of measured rollouts.
+
+        Args:
+            rows: The rollouts of all groups, one group after the other; None for the order of the table.
+            starts: Group g is `rows[starts[g]:starts[g + 1]]`.
+
+        Returns:
+            By key (`mean/reward`, …) the value of every group; UNSET where it is undefined.
+        """
+        sizes = np.diff(starts)
+        by_statistic: dict[str, dict[str, NDArray[Any]]] = {statistic: {} for statistic in STATISTICS}
+        counts = {}
+        for name, column in self.columns.items():
+            values = column.values if rows is None else column.values[rows]
+            found = m.describe(values, starts)
+            counts[name] = found.count
+            for statistic in STATISTICS:
+                by_statistic[statistic][name] = getattr(found, statistic)
+            if self._whole and column.exact is not None:
+                exact = np.where(
+                    np.equal(column.exact, None), column.values.astype(np.int64).astype(object), column.exact
+                )
+                filled = np.flatnonzero(sizes)
+                for statistic, extreme in (("max", np.maximum), ("min", np.minimum)):
+                    by_statistic[statistic][name] = np.full(len(sizes), None, dtype=object)
+                    ordered = exact if rows is None else exact[rows]
+                    by_statistic[statistic][name][filled] = extreme.reduceat(ordered, starts[:-1][filled])
+        # NeMo Gym shows the std of a single rollout as 0, but only where no column of the group has a std.
+        stds = by_statistic["std"]
+        none_defined = (
+            np.logical_and.reduce([np.isnan(std) for std in stds.values()]) if stds else np.empty(0, np.bool_)
+        )
+        for name, std in stds.items():
+            stds[name] = np.where(none_defined & (counts[name] == sizes) & (sizes > 0), 0.0, std)
+        return {
+            f"{statistic}/{name}": _listed(values, whole=self._whole and statistic in ("max", "min"))
+            for statistic, columns in by_statistic.items()
+            for name, values in columns.items()
+        }
+
+    # --- rows by task
+
+    def task_statistics(self) -> Columns:
+        """The statistics of every unit."""
+        return self.statistics(None, self.measured.starts)
+
+    def task_counts(self) -> Columns:
+        """How many rollouts every unit has, and how many were expected."""
+        present = np.diff(self.table.starts)
+        expected = self.completion.expected_by_unit
+        return {
+            "num_rollouts": present.tolist(),
+            "expected_num_rollouts": expected.tolist(),
+            "missing_num_rollouts": (expected - present).tolist(),
+            "reward_profile_completion_pct": (100.0 * present / np.maximum(expected, 1)).tolist(),
+        }
+
+    def rollout_infos(self) -> Columns:
+        """By rollout, what a row tells of each: its keys, its reward, its usage, its other numbers."""
+        table = self.table
+        nothing = Column.absent(table.n_rollouts)
+        reward, usage_reward = table.numbers.get("reward", nothing), table.usage.get("reward")
+        rewards = reward.as_found(UNSET)
+        if usage_reward is not None:
+            rewards = [
+                top if inner is UNSET else inner
+                for top, inner in zip(rewards, usage_reward.numbers(UNSET), strict=True)
+            ]
+        fields: Columns = {"reward": rewards} if any(value is not UNSET for value in rewards) else {}
+        for name, column in table.usage.items():
+            if name != "reward":
+                fields[name] = table.numbers.get(name, nothing).over(column).numbers(UNSET)
+        for name, column in table.numbers.items():
+            if name not in fields and name != "reward":
+                fields[name] = column.numbers(UNSET)
+        return fields
+
+    def rollout_keys(self) -> Columns:
+        """By rollout, its id and its keys."""
+        table = self.table
+        tasks = [_shown(value) for value in table.tasks.values]
+        rollouts = [_shown(value) for value in table.rollouts.values]
+        unit_tasks = np.repeat(table.tasks.codes, np.diff(table.starts)).tolist()
+        codes = table.rollouts.codes.tolist()
+        ids = {}
+        for key in set(zip(unit_tasks, codes, strict=True)):
+            ids[key] = f"{key_name(table.tasks.values[key[0]])}:{key_name(table.rollouts.values[key[1]])}"
+        return {
+            "rollout_id": [ids[key] for key in zip(unit_tasks, codes, strict=True)],
+            TASK_KEY: [tasks[code] for code in unit_tasks],
+            ROLLOUT_KEY: [rollouts[code] for code in codes],
+        }
+
+    def unit_tasks(self) -> list[Any]:
+        """By unit, its task."""
+        return [_shown(self.table.tasks.values[code]) for code in self.table.tasks.codes.tolist()]
+
+    def unit_agents(self) -> list[Any]:
+        """By unit, its agent where its task has several; UNSET elsewhere."""
+        table = self.table
+        shared = np.bincount(table.tasks.codes)[table.tasks.codes] > 1
+        names = table.agent_names()
+        return [
+            {"name": names[code]} if several else UNSET
+            for code, several in zip(table.agents.codes.tolist(), shared.tolist(), strict=True)
+        ]
+
+    def first_inputs(self) -> list[int]:
+        """By unit, the position of the input of its lowest rollout."""
+        assert self.matching is not None
+        return self.matching.input_of[self.table.positions[self.table.starts[:-1]]].tolist()  # type: ignore[no-any-return]
+
+    # --- rows by agent
+
+    def agent_rows(self) -> list[dict[str, Any]]:
+        """The statistics over all rollouts of each agent, sorted by its name."""
+        table = self.measured
+        names = table.agent_names()
+        by_row = np.repeat(table.agents.codes, np.diff(table.starts))
+        order = np.argsort(by_row, kind="stable")
+        starts = np.searchsorted(by_row[order], np.arange(len(names) + 1))
+        rows = _dicts(self.statistics(order, starts), len(names))
+        present = set(self.table.agents.codes.tolist())
+        for code, row in enumerate(rows):
+            row |= self.table.keep_units(self.table.agents.codes == code).coverage()
+            row["agent_ref"] = {"name": names[code]}
+        return sorted(
+            (row for code, row in enumerate(rows) if code in present), key=lambda row: str(row["agent_ref"]["name"])
+        )
+
+    def solved(self) -> dict[str, int]:
+        """How many units are solved always (every reward >= 1), sometimes, never (every reward <= 0), or have no reward."""
+        found = self.reward_statistics()
+        if found is None:
+            return {"always": 0, "sometimes": 0, "never": 0, "undefined": self.table.n_units}
+        with np.errstate(invalid="ignore"):
+            always, never = int((found.min >= 1).sum()), int((found.max <= 0).sum())
+        undefined = int((found.count == 0).sum())
+        return {
+            "always": always,
+            "sometimes": self.table.n_units - always - never - undefined,
+            "never": never,
+            "undefined": undefined,
+        }
+
+    def reward_statistics(self) -> m.Statistics | None:
+        """The statistics of the reward by unit; None if no rollout has one."""
+        reward = self.columns.get("reward")
+        return None if reward is None else m.describe(reward.values, self.measured.starts)
+
+
+def _shown(value: Any) -> Any:
+    return str(value) if isinstance(value, JsonText) else value
+
+
+def _listed(values: NDArray[Any], whole: bool) -> list[Any]:
+    """An array as a list, with UNSET for what is undefined."""
+    if values.dtype == object:
+        return [UNSET if value is None else value for value in values]
+    defined = np.isfinite(values)
+    listed = values.astype(object)
+    if whole:
+        listed[defined] = values[defined].astype(np.int64)
+    listed[~defined] = UNSET
+    return listed.tolist()  # type: ignore[no-any-return]
+
+
+def _dicts(columns: Columns, count: int) -> list[dict[str, Any]]:
+    """Columns as one dict a row, without what is unset."""
+    if not columns:
+        return [{} for _ in range(count)]
+    names = list(columns)
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not UNSET}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+class SampleRows:
+    """Reads inputs again, by their place in the file, without their index fields."""
+
+    def __init__(self, path: str, fields: Fields, places: Ints) -> None:
+        self._file = seekable(path)
+        self._hidden = {fields.task, fields.rollout}
+        self._places = places.tolist()
+
+    def __call__(self, position: int) -> msgspec.Raw:
+        self._file.seek(self._places[position])
+        line = self._file.readline()
+        try:
+            row: dict[str, Any] = msgspec.json.decode(msgspec.json.format(line, indent=-1), type=dict[str, msgspec.Raw])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            from .reader.layout import load_row
+
+            row = load_row(line)
+        return msgspec.Raw(msgspec.json.encode({key: value for key, value in row.items() if key not in self._hidden}))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _encoder(names: Sequence[str]) -> Any:
+    """A type whose instances are written as objects with these keys, in order, less those that are unset."""
+    fields = [(f"f{i}", Any, UNSET) for i in range(len(names))]
+    return msgspec.defstruct("Row", fields, rename={f"f{i}": name for i, name in enumerate(names)}, gc=False)
+
+
+def _task_lines(profile: Profile, sample: Callable[[int], Any]) -> Iterator[bytes]:
+    """The rows by task, a block of lines at a time."""
+    table = profile.table
+    encode = msgspec.json.Encoder().encode
+    head = {TASK_KEY: profile.unit_tasks(), **profile.task_statistics()}
+    tail = profile.task_counts()
+    infos = {**profile.rollout_keys(), **profile.rollout_infos()}
+    row_type = _encoder([*head, "sample", *tail, "rollout_infos", "agent_ref"])
+    info_type = _encoder(list(infos))
+    agents = profile.unit_agents()
+    starts = table.starts.tolist()
+    for begin in range(0, table.n_units, _TASKS_AT_ONCE):
+        units = range(begin, min(begin + _TASKS_AT_ONCE, table.n_units))
+        span = slice(starts[units.start], starts[units.stop])
+        rollouts = list(map(info_type, *(values[span] for values in infos.values())))
+        offset = starts[begin]
+        groups = [rollouts[starts[unit] - offset : starts[unit + 1] - offset] for unit in units]
+        part = slice(units.start, units.stop)
+        rows = map(
+            row_type,
+            *(values[part] for values in head.values()),
+            map(sample, units),
+            *(values[part] for values in tail.values()),
+            groups,
+            agents[part],
+        )
+        yield b"".join([encode(row) + b"\n" for row in rows])
+
+
+def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows | None) -> tuple[Path, Path]:
+    """Writes `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json`, both or neither.
+
+    Args:
+        profile: What to write.
+        folder: Where to.
+        stem: How the files' names begin.
+        samples: Gives the inputs; None without inputs.
+    """
+    if samples is None:
+        names = profile.table.agent_names()
+        codes = profile.table.agents.codes.tolist()
+
+        def sample(unit: int) -> Any:
+            return {"agent_ref": {"name": names[codes[unit]]}}
+    else:
+        positions = profile.first_inputs()
+
+        def sample(unit: int) -> Any:
+            return samples(positions[unit])
+
+    tasks, agents = folder / f"{stem}_reward_profiling.jsonl", folder / f"{stem}_agent_metrics.json"
+    with written(tasks, agents) as (task_file, agent_file):
+        for block in _task_lines(profile, sample):
+            task_file.write(block)
+        agent_file.write(msgspec.json.encode(profile.agent_rows()))
+    return tasks, agents
+
+
+def profile_json(profile: Profile) -> dict[str, Any]:
+    """What `rewardcli profile` prints as JSON."""
+    return {"completion": profile.completion.summary, "agents": profile.agent_rows(), "solved": profile.solved()}
+
+
+# --- histograms -----------------------------------------------------------------------------------------------------
+
+
+class Histogram:
+    """The distribution of values in equal bins, computed when it is asked for.
+
+    Args:
+        values: Numbers; those that are not finite are left out.
+        bins: How many bins.
+    """
+
+    def __init__(self, values: Any, bins: int = 64) -> None:
+        numbers = np.asarray(values, dtype=np.float64)
+        self._values = numbers[np.isfinite(numbers)]
+        self._bins = bins
+
+    def __repr__(self) -> str:
+        return f"Histogram({len(self._values)} values, {self._bins} bins)"
+
+    @cached_property
+    def _binned(self) -> tuple[Ints, Floats]:
+        if not len(self._values):
+            return np.zeros(self._bins, np.int64), np.linspace(0.0, 1.0, self._bins + 1)
+        low, high = float(self._values.min()), float(self._values.max())
+        # Bins narrower than floats can tell apart are widened until they can.
+        least = 4 * self._bins * float(np.spacing(max(abs(low), abs(high), 1e-300)))
+        if high / 2 - low / 2 < least / 2:
+            center = low / 2 + high / 2
+            width = max(least, 1.0 if low == high and abs(center) < 2**40 else least)
+            low, high = max(center - width / 2, -1.7e308), min(center + width / 2, 1.7e308)
+        edges = low + (high / self._bins - low / self._bins) * np.arange(self._bins + 1)
+        edges[-1] = high
+        place = np.clip(np.searchsorted(edges, self._values, side="right") - 1, 0, self._bins - 1)
+        return np.bincount(place, minlength=self._bins), edges
+
+    @property
+    def counts(self) -> Ints:
+        """How many values fall in each bin; shape (bins,)."""
+        return self._binned[0]
+
+    @property
+    def edges(self) -> Floats:
+        """The edges of the bins, finite and not decreasing; shape (bins + 1,)."""
+        return self._binned[1]
+
+    def to_wandb(self) -> Any:
+        """The same as a `wandb.Histogram`; needs `rewardcli[wandb]`."""
+        import wandb
+
+        return wandb.Histogram(np_histogram=(self.counts.tolist(), self.edges.tolist()))
+
+
+# --- NeMo Gym's class -----------------------------------------------------------------------------------------------
+
+
+class RewardProfiler:
+    """Profiles rollouts, given as dicts, by task and by agent.
+
+    Source:
+        `nemo_gym.reward_profile.RewardProfiler`.
+    """
+
+    def histogram(self, data: Series) -> Histogram | None:
+        """The histogram of a series; None if it has no values."""
+        values = np.asarray(data.dropna(), dtype=np.float64)
+        return Histogram(values) if len(values) else None
+
+    def describe_dataframe(self, df: DataFrame) -> Series:
+        """Mean, max, min, median, std and histogram of every column.
+
+        Args:
+            df: One group's rows, numbers only.
+
+        Returns:
+            A series indexed by (statistic, column).
+        """
+        import pandas as pd
+
+        numbers = {str(name): np.asarray(df[name], dtype=np.float64) for name in df.columns}
+        found = {name: m.describe(values, np.array([0, len(values)])) for name, values in numbers.items()}
+        whole = all(pd.api.types.is_integer_dtype(kind) or pd.api.types.is_bool_dtype(kind) for kind in df.dtypes)
+        described: dict[tuple[str, str], Any] = {}
+        for statistic in STATISTICS:
+            for name in numbers:
+                value = float(getattr(found[name], statistic)[0])
+                described[statistic, name] = int(value) if whole and statistic in ("max", "min") and len(df) else value
+        if all(np.isnan(described["std", name]) for name in numbers):
+            for name in numbers:
+                if len(df) and found[name].count[0] == len(df):
+                    described["std", name] = 0.0
+        described |= {("histogram", name): self.histogram(df[name]) for name in df.columns}
+        return pd.Series(described, dtype=object)
+
+    def calculate_metrics_single_df(self, grouped_df: DataFrameGroupBy) -> list[dict[str, Any]]:
+        """The statistics of every group, as `statistic/column`, after the group's own keys.
+
+        Args:
+            grouped_df: Rows of numbers, grouped.
+        """
+        keys = [grouped_df.keys] if isinstance(grouped_df.keys, str) else list(grouped_df.keys)
+        rows = []
+        for group, df in grouped_df:
+            row: dict[str, Any] = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
+            described = self.describe_dataframe(df.drop(columns=[key for key in keys if key in df.columns]))
+            for (statistic, name), value in described.items():  # type: ignore[misc]
+                if value is not None and (isinstance(value, Histogram) or np.isfinite(value)):
+                    row[f"{statistic}/{name}"] = value
+            rows.append(row)
+        return rows
+
+    def align_rows_and_results(
+        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial_rollouts: bool = False
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Pairs inputs and rollouts by task and rollout index.
+
+        Args:
+            rows: Materialized inputs.
+            results: Rollouts.
+            allow_partial_rollouts: Whether inputs without a rollout are let pass.
+
+        Returns:
+            The inputs and the rollouts of the pairs, in the order of their keys.
+
+        Raises:
+            ValueError: A key is there twice, a rollout has no input, or an input no rollout.
+        """
+        profile = self._profile(rows, results, allow_partial_rollouts)
+        assert profile.matching is not None
+        positions = profile.table.positions
+        return [rows[i] for i in profile.matching.input_of[positions]], [results[i] for i in positions]
+
+    def profile_completion_summary(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> dict[str, Any]:
+        """How many of the expected rollouts there are.
+
+        Args:
+            rows: Materialized inputs.
+            results: Rollouts.
+        """
+        matching = self._matching(rows, results)
+        return dict(completion_of(arrange(matching.rollouts), matching).summary)
+
+    def rollout_info_from_result(self, result: dict[str, Any]) -> dict[str, Any]:
+        """What a profile tells of one rollout: its keys, its reward and its numbers."""
+        table = arrange(rows_of_dicts([result], PYTHON_FIELDS, "results"))
+        profile = Profile(table, completion_of(table, None))
+        return _dicts({**profile.rollout_keys(), **profile.rollout_infos()}, 1)[0]
+
+    def profile_from_data(
+        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial_rollouts: bool = False
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Profiles rollouts.
+
+        Args:
+            rows: Materialized inputs.
+            results: Rollouts.
+            allow_partial_rollouts: Whether inputs without a rollout are let pass; tasks without any are left out.
+
+        Returns:
+            One row a task and one row an agent, histograms included.
+
+        Raises:
+            ValueError: A key is there twice, a rollout has no input, or an input no rollout.
+        """
+        profile = self._profile(rows, results, allow_partial_rollouts)
+        hidden = {TASK_KEY, ROLLOUT_KEY}
+        samples = [{key: value for key, value in rows[p].items() if key not in hidden} for p in profile.first_inputs()]
+        return task_dicts(profile, samples), _with_histograms(profile, profile.agent_rows())
+
+    def prepare_for_serialization(self, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows without their histograms; the rows given are not changed."""
+        return [{key: value for key, value in row.items() if not key.startswith("histogram/")} for row in metrics]
+
+    def write_to_disk(
+        self,
+        group_level_metrics: list[dict[str, Any]],
+        agent_level_metrics: list[dict[str, Any]],
+        base_output_fpath: Path,
+    ) -> tuple[Path, Path]:
+        """Writes `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json` beside a path.
+
+        Args:
+            group_level_metrics, agent_level_metrics: As `profile_from_data` returns them.
+            base_output_fpath: The path of the rollouts.
+        """
+        base = Path(base_output_fpath)
+        stem = output_stem(base.name)
+        tasks, agents = base.with_name(f"{stem}_reward_profiling.jsonl"), base.with_name(f"{stem}_agent_metrics.json")
+        with written(tasks, agents) as (task_file, agent_file):
+            for row in self.prepare_for_serialization(group_level_metrics):
+                task_file.write(msgspec.json.encode(row) + b"\n")
+            agent_file.write(msgspec.json.encode(self.prepare_for_serialization(agent_level_metrics)))
+        return tasks, agents
+
+    def _matching(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> Matching:
+        inputs = rows_of_dicts(rows, Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY), "materialized inputs")
+        return match_inputs(inputs, rows_of_dicts(results, PYTHON_FIELDS, "rollouts"))
+
+    def _profile(self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool) -> Profile:
+        matching = self._matching(rows, results)
+        table = arrange(matching.rollouts)
+        require_complete(matching, allow_partial, PYTHON_PARTIAL, ("rollouts", "materialized inputs"))
+        return Profile(table, completion_of(table, matching), matching)
+
+
+def task_dicts(profile: Profile, samples: Sequence[dict[str, Any]], histograms: bool = True) -> list[dict[str, Any]]:
+    """The rows by task as dicts.
+
+    Args:
+        profile: The profile.
+        samples: By unit, its `sample`.
+        histograms: Whether the rows have histograms.
+    """
+    table = profile.table
+    columns = {TASK_KEY: profile.unit_tasks(), **profile.task_statistics()}
+    columns |= _unit_histograms(profile) if histograms else {}
+    columns |= {"sample": list(samples), **profile.task_counts()}
+    infos = _dicts({**profile.rollout_keys(), **profile.rollout_infos()}, table.n_rollouts)
+    starts = table.starts.tolist()
+    columns["rollout_infos"] = [infos[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
+    columns["agent_ref"] = profile.unit_agents()
+    return _dicts(columns, table.n_units)
+
+
+def _unit_histograms(profile: Profile) -> Columns:
+    starts = profile.measured.starts.tolist()
+    return {
+        f"histogram/{name}": [
+            Histogram(column.values[begin:end]) if np.isfinite(column.values[begin:end]).any() else UNSET
+            for begin, end in zip(starts, starts[1:], strict=False)
+        ]
+        for name, column in profile.columns.items()
+    }
+
+
+def _with_histograms(profile: Profile, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows by agent, with histograms after the statistics."""
+    table = profile.measured
+    names = table.agent_names()
+    by_row = np.repeat(table.agents.codes, np.diff(table.starts))
+    full = []
+    for row in rows:
+        mine = by_row == names.index(row["agent_ref"]["name"])
+        histograms = {
+            f"histogram/{name}": Histogram(column.values[mine])
+            for name, column in profile.columns.items()
+            if np.isfinite(column.values[mine]).any()
+        }
+        statistics = {key: value for key, value in row.items() if key.partition("/")[0] in STATISTICS}
+        full.append({**statistics, **histograms, **row})
+    return full
+
+
+# --- the whole job --------------------------------------------------------------------------------------------------
+
+
+def reward_profile(config: BaseModel) -> tuple[Path, Path]:
+    """Profiles a file of rollouts and writes both files beside it.
+
+    Args:
+        config: A `RewardProfileConfig`.
+
+    Returns:
+        The paths of the rows by task and of the rows by agent.
+
+    Raises:
+        ValueError: The data are not as they should be.
+    """
+    inputs_path, rollouts_path = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath  # type: ignore[attr-defined]
+    profile, samples = profile_files(
+        [rollouts_path], inputs_path, ReadOptions(), config.allow_partial_rollouts, PYTHON_PARTIAL
+    )  # type: ignore[attr-defined]
+    try:
+        return write_profile(profile, Path(rollouts_path).parent, output_stem(rollouts_path), samples)
+    finally:
+        if samples is not None:
+            samples.close()
+
+
+def profile_files(
+    paths: list[str],
+    inputs_path: str | None,
+    options: ReadOptions,
+    allow_partial: bool,
+    partial_option: str,
+    duplicates: Duplicates = "error",
+    agent: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Profile, SampleRows | None]:
+    """Reads rollouts, and their inputs if there are any, into a profile.
+
+    Args:
+        paths: The rollouts.
+        inputs_path: The materialized inputs; None if there are none.
+        options: How to read.
+        allow_partial: Whether inputs without a rollout are let pass.
+        partial_option: How the caller allows that.
+        duplicates: What to do with rows of the same key.
+        agent: Profile the rollouts of this agent only.
+        progress: Told how far the reading is.
+
+    Returns:
+        The profile, and what reads its inputs again.
+    """
+    paths = expand(paths)
+    fields, _, notes = find_fields(paths, options, numbers=None)
+    rows = read_rows(paths, fields, options, progress)
+    rows.notes += notes
+    if inputs_path is None:
+        table = arrange(rows, duplicates).of_agent(agent)
+        return Profile(table, completion_of(table, None), None, rows.skipped), None
+    inputs = read_inputs(inputs_path, fields, options)
+    matching = match_inputs(inputs, rows)
+    table = arrange(matching.rollouts, duplicates).of_agent(agent)
+    require_complete(matching, allow_partial, partial_option, (", ".join(paths), inputs_path))
+    if inputs.places is None:
+        raise DataError(f"{inputs_path}: the inputs have no places", "name a file of JSON rows with --inputs")
+    return Profile(table, completion_of(table, matching, agent), matching, rows.skipped), SampleRows(
+        inputs_path, fields, inputs.places
+    )

@@ -1,0 +1,248 @@
+"""Chunks joined in order, then sorted by task, agent and rollout into a `RolloutTable`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
+from .columns import Chunk
+
+__all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "first_label", "merge_chunks", "with_agents"]
+
+Duplicates = Literal["error", "first", "last", "keep"]
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of all parts, in the order in which they stand in the files.
+
+    Attributes:
+        task, rollout, agent, masked, numbers, usage, labels, layouts, layout_names, places: As in `Chunk`.
+        sources: By source, its name.
+        source: By row, its source.
+        lines: By row, its line in the source, counted from 1; 0 where rows have no lines.
+        skipped: The lines left out, as messages.
+        notes: What the reader decided and the user should know.
+    """
+
+    task: Labels
+    rollout: Labels
+    agent: Labels
+    masked: NDArray[np.bool_]
+    numbers: dict[str, Column] = field(default_factory=dict)
+    usage: dict[str, Column] = field(default_factory=dict)
+    labels: dict[str, Labels] = field(default_factory=dict)
+    layouts: NDArray[np.uint16] | None = None
+    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    places: NDArray[np.int64] | None = None
+    sources: list[str] = field(default_factory=list)
+    source: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.masked)
+
+    def where(self, row: int | np.integer) -> str:
+        """File and line of a row, as messages begin."""
+        line = self.lines[row]
+        return f"{self.sources[self.source[row]]}:{line}" if line else f"{self.sources[self.source[row]]} {row}"
+
+    def take(self, rows: NDArray[np.intp]) -> Rows:
+        """Some of the rows, in the order given."""
+        return replace(
+            self,
+            task=self.task.take(rows),
+            rollout=self.rollout.take(rows),
+            agent=self.agent.take(rows),
+            masked=self.masked[rows],
+            numbers={name: column.take(rows) for name, column in self.numbers.items()},
+            usage={name: column.take(rows) for name, column in self.usage.items()},
+            labels={name: labels.take(rows) for name, labels in self.labels.items()},
+            layouts=None if self.layouts is None else self.layouts[rows],
+            places=None if self.places is None else self.places[rows],
+            source=self.source[rows],
+            lines=self.lines[rows],
+        )
+
+    def key_text(self, row: int | np.integer) -> str:
+        """The task and rollout of a row, as messages name them."""
+        task = key_name(self.task.values[self.task.codes[row]])
+        return f"task {task}, rollout {key_name(self.rollout.values[self.rollout.codes[row]])}"
+
+
+def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
+    """The rows of all chunks, in order; the chunks are emptied on the way, to hold no column twice."""
+    lengths = [len(chunk.masked) for chunk in chunks]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+    length = starts[-1]
+
+    def merged(kind: str) -> dict[str, Column]:
+        names = dict.fromkeys(name for chunk in chunks for name in getattr(chunk, kind))
+        return {
+            name: Column.merge(
+                [
+                    (start, getattr(chunk, kind).pop(name))
+                    for start, chunk in zip(starts, chunks, strict=False)
+                    if name in getattr(chunk, kind)
+                ],
+                length,
+            )
+            for name in names
+        }
+
+    sources = list(dict.fromkeys(chunk.source for chunk in chunks))
+    lines_seen = dict.fromkeys(sources, 0)
+    lines, skipped = [], []
+    for chunk in chunks:
+        before = lines_seen[chunk.source]
+        lines.append(chunk.lines.astype(np.int64) + before)
+        skipped += [f"{chunk.source}:{before + line}:{reason}" for line, reason in chunk.skipped if line]
+        skipped += [reason for line, reason in chunk.skipped if not line]
+        lines_seen[chunk.source] += chunk.n_lines
+    layout_names: dict[tuple[str, ...], int] = {}
+    layouts = []
+    for chunk in chunks:
+        codes = np.array([layout_names.setdefault(names, len(layout_names)) for names in chunk.layout_names], np.uint16)
+        if chunk.layouts is not None:
+            layouts.append(codes[chunk.layouts] if len(codes) else chunk.layouts)
+    positions = {name: position for position, name in enumerate(sources)}
+    label_names = dict.fromkeys(name for chunk in chunks for name in chunk.labels)
+    return Rows(
+        task=Labels.merge([chunk.task for chunk in chunks]),
+        rollout=Labels.merge([chunk.rollout for chunk in chunks]),
+        agent=Labels.merge([chunk.agent for chunk in chunks]),
+        masked=np.concatenate([chunk.masked for chunk in chunks]) if chunks else np.empty(0, np.bool_),
+        numbers=merged("numbers"),
+        usage=merged("usage"),
+        labels={name: Labels.merge([chunk.labels[name] for chunk in chunks]) for name in label_names},
+        layouts=np.concatenate(layouts) if layouts else None,
+        layout_names=list(layout_names),
+        places=np.concatenate([c.places for c in chunks if c.places is not None])
+        if any(c.places is not None for c in chunks)
+        else None,
+        sources=sources,
+        source=np.repeat(np.array([positions[chunk.source] for chunk in chunks], np.int32), lengths),
+        lines=np.concatenate(lines) if lines else np.empty(0, np.int64),
+        skipped=skipped,
+    )
+
+
+def with_agents(rows: Rows, agents: Labels) -> Rows:
+    """The rows with the agents given, and their own where none is given."""
+    merged = Labels.merge([agents, rows.agent])
+    given, own = np.split(merged.codes, 2)
+    return replace(rows, agent=Labels(np.where(given >= 0, given, own), merged.values))
+
+
+def first_label(labels: Labels, starts: NDArray[np.int64]) -> Labels:
+    """By unit, the label of its first row; -1 for a unit without rows."""
+    codes = np.full(len(starts) - 1, -1, np.int32)
+    filled = np.diff(starts) > 0
+    codes[filled] = labels.codes[starts[:-1][filled]]
+    return Labels(codes, labels.values, labels.present)
+
+
+def arrange(
+    rows: Rows, duplicates: Duplicates = "error", task_hint: str = "name its field with --task-key"
+) -> RolloutTable:
+    """Sorts rows into a table.
+
+    Args:
+        rows: The rows, as they stand in the files.
+        duplicates: What to do with rows of the same task, rollout and agent.
+        task_hint: What to do about a row without a task index.
+
+    Raises:
+        DataError: A row has no task index, only some rows have a rollout index, or two rows have the same key.
+    """
+    notes = list(rows.notes)
+    if (rows.task.codes < 0).any():
+        row = int(np.argmax(rows.task.codes < 0))
+        raise DataError(f"{rows.where(row)}: no task index", task_hint)
+    numbered = rows.rollout.codes >= 0
+    if numbered.any() and not numbered.all():
+        row = int(np.argmax(~numbered))
+        raise DataError(
+            f"{rows.where(row)}: no rollout index, while other rows have one",
+            "complete the file, or name another field with --rollout-key",
+        )
+    default = Labels(np.zeros(1, np.int32), [DEFAULT_AGENT])
+    named = Labels.merge([default, rows.agent])
+    agent = replace(named, codes=np.where(rows.agent.codes < 0, 0, named.codes[1:])).sorted()
+    task, rollout = rows.task.sorted(), rows.rollout.sorted()
+    unit = task.codes.astype(np.int64) * len(agent.values) + agent.codes
+    order = _order(unit, rollout.codes)
+    unit = unit[order]
+    if len(rows) and not numbered.any():
+        rollout = by_appearance(unit, order)
+    elif duplicates != "keep":
+        kept = _without_duplicates(rows, order, unit, rollout.codes[order], duplicates, notes)
+        order, unit = order[kept], unit[kept]
+    first = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]])) if len(unit) else np.empty(0, np.int64)
+    sorted_rows = rows if _is_sorted(order, len(rows)) else rows.take(order)
+    return RolloutTable(
+        starts=np.append(first, len(unit)).astype(np.int64),
+        tasks=task.take(order[first]),
+        agents=agent.take(order[first]),
+        rollouts=rollout.take(order),
+        positions=order,
+        masked=sorted_rows.masked,
+        numbers=sorted_rows.numbers,
+        usage=sorted_rows.usage,
+        labels=sorted_rows.labels,
+        layouts=sorted_rows.layouts,
+        layout_names=rows.layout_names,
+        notes=notes,
+    )
+
+
+def by_appearance(sorted_unit: NDArray[np.int64], order: NDArray[np.intp]) -> Labels:
+    """Rollout keys for rows that have none: their order of appearance within the unit, from 0 on."""
+    begins = np.concatenate([[True], sorted_unit[1:] != sorted_unit[:-1]])
+    start = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+    position = np.empty(len(order), np.int32)
+    position[order] = np.arange(len(order)) - start
+    return Labels(position, list(range(int(position.max()) + 1)))
+
+
+def _order(unit: NDArray[np.int64], rollout: NDArray[np.int32]) -> NDArray[np.intp]:
+    step = np.diff(unit)
+    if ((step > 0) | ((step == 0) & (np.diff(rollout) >= 0))).all():
+        return np.arange(len(unit))
+    return np.lexsort((rollout, unit))
+
+
+def _is_sorted(order: NDArray[np.intp], length: int) -> bool:
+    return len(order) == length and bool((order == np.arange(length)).all())
+
+
+def _without_duplicates(
+    rows: Rows,
+    order: NDArray[np.intp],
+    unit: NDArray[np.int64],
+    rollout: NDArray[np.int32],
+    duplicates: Duplicates,
+    notes: list[str],
+) -> NDArray[np.bool_]:
+    """Which of the sorted rows to keep."""
+    again = np.concatenate([[False], (unit[1:] == unit[:-1]) & (rollout[1:] == rollout[:-1])])[: len(unit)]
+    if not again.any():
+        return ~again
+    if duplicates == "error":
+        pairs = np.flatnonzero(again)
+        second = pairs[np.argmin(order[pairs])]  # the first in the order of the files
+        first, second = order[second - 1], order[second]
+        raise DataError(
+            f"{rows.where(second)}: duplicate of {rows.where(first)} ({rows.key_text(second)})",
+            "keep one of them with --duplicates first or last, or both with --duplicates keep",
+        )
+    notes.append(f"{int(again.sum())} duplicate rows left out; of each key the {duplicates} row in the files counts")
+    return ~again if duplicates == "first" else ~np.append(again[1:], False)

@@ -1,0 +1,333 @@
+"""Rows to columns: what one worker makes of its part of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..table import (
+    ABSENT,
+    BOOLEAN,
+    FLOAT,
+    INFINITE,
+    INTEGER,
+    NAN,
+    NOT_A_NUMBER,
+    NULL,
+    Column,
+    Labels,
+    answer_key,
+    canonical_key,
+)
+from .layout import UNSET, Layout, look_up
+
+__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
+
+LINE_KEY = "@line"
+REWARD = "reward"
+MASK = "mask_sample"
+USAGE = ("response", "usage")
+
+_EXACT_LIMIT = 2.0**53
+
+# The order of the fields is kept for this many different orders.
+_MOST_LAYOUTS = 4096
+
+
+class _Kinds(dict[type, int]):
+    """What the values of a type are; numpy's scalars, which Python callers may have, count as Python's."""
+
+    def __missing__(self, kind: type) -> int:
+        self[kind] = (
+            INTEGER if issubclass(kind, (int, np.integer))
+            else FLOAT if issubclass(kind, (float, np.floating))
+            else BOOLEAN if issubclass(kind, np.bool_)
+            else NOT_A_NUMBER
+        )  # fmt: skip
+        return self[kind]
+
+
+_KIND_OF = _Kinds({type(UNSET): ABSENT, type(None): NULL, int: INTEGER, float: FLOAT, bool: BOOLEAN})
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which fields of a rollout are read, by their names on disk.
+
+    Attributes:
+        task: The field of the task index; "@line" makes every row a task of its own.
+        rollout: The field of the rollout index; None if rollouts have none.
+        agent: The field of the agent's name.
+        numbers: The numeric fields; None for all of them, those of `response.usage` included.
+        answers: Fields whose values are compared as answers.
+        subsets: Fields whose values are compared as keys.
+        places: Whether the byte offset of every row is kept.
+    """
+
+    task: str
+    rollout: str | None
+    agent: str
+    numbers: tuple[str, ...] | None = ()
+    answers: tuple[str, ...] = ()
+    subsets: tuple[str, ...] = ()
+    places: bool = False
+
+
+def label_paths(name: str) -> list[tuple[str, ...]]:
+    """Where a field may stand: as a top-level key, else, if dotted, along a path."""
+    return [(name,), tuple(name.split("."))] if "." in name else [(name,)]
+
+
+# --- values to columns ----------------------------------------------------------------------------------------------
+
+
+def column_of(values: list[Any], keep_texts: bool = False) -> Column | None:
+    """Values of JSON as a column; None if no row has the field.
+
+    Args:
+        values: Python values as a JSON parser gives them; UNSET where the field is absent.
+        keep_texts: Whether `exact` holds what is no number.
+    """
+    types = set(map(type, values))
+    if types == {type(UNSET)} or not types:
+        return None
+    count = len(values)
+    if types <= {float}:
+        numbers, kinds = np.fromiter(values, np.float64, count), np.full(count, FLOAT, np.uint8)
+    elif types <= {bool}:
+        return Column(np.fromiter(values, np.float64, count), np.full(count, BOOLEAN, np.uint8))
+    else:
+        kinds = np.fromiter(map(_KIND_OF.__getitem__, map(type, values)), np.uint8, count)
+        numeric = kinds >= INTEGER
+        numbers = np.full(count, np.nan)
+        numbers[numeric] = [_as_float(value) for value in compress(values, numeric.tolist())]
+    strange = ~np.isfinite(numbers) & (kinds >= INTEGER)
+    kinds[strange & np.isnan(numbers)] = NAN
+    kinds[strange & np.isinf(numbers)] = INFINITE
+    column = Column(np.where(kinds >= INTEGER, numbers, np.nan) if strange.any() else numbers, kinds)
+    beyond = (kinds == INTEGER) & ~(np.abs(numbers) < _EXACT_LIMIT)
+    if keep_texts:
+        beyond |= kinds == NOT_A_NUMBER
+    if beyond.any():
+        column.exact = np.full(count, None, dtype=object)
+        for row in np.flatnonzero(beyond):
+            column.exact[row] = int(values[row]) if kinds[row] == INTEGER else values[row]
+    return column
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond 1.8e308
+        return float("inf") if value > 0 else float("-inf")
+
+
+class _Coder:
+    """Codes for the values of a key field, in the order in which the values are met."""
+
+    def __init__(self, canonical: Callable[[Any], Hashable | None]) -> None:
+        self._canonical = canonical
+        self._index = _Index({UNSET: -1, None: -1})
+        self._codes: list[NDArray[np.int32]] = []
+        self._present = False
+
+    def add(self, *alternatives: list[Any]) -> None:
+        """Adds rows; where the first list has UNSET, the next one counts."""
+        values = alternatives[0]
+        types = set(map(type, values))
+        for other in alternatives[1:]:
+            if type(UNSET) in types:
+                values = [second if first is UNSET else first for first, second in zip(values, other, strict=True)]
+                types = set(map(type, values))
+        self._present |= bool(types - {type(UNSET)})
+        if not types <= {str, int, type(UNSET), type(None)}:
+            values = list(map(self._canonical, (None if value is UNSET else value for value in values)))
+        self._codes.append(np.fromiter(map(self._index.__getitem__, values), np.int32, len(values)))
+
+    def labels(self) -> Labels:
+        codes = np.concatenate(self._codes) if self._codes else np.empty(0, np.int32)
+        return Labels(codes, list(self._index)[2:], self._present)
+
+
+class _Index(dict[Any, int]):
+    def __missing__(self, value: Any) -> int:
+        self[value] = code = len(self) - 2  # less UNSET and None, which have none
+        return code
+
+
+# --- the chunk ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The rows of one part of the data, as columns, in the order of the file.
+
+    Attributes:
+        source: The file's name.
+        n_lines: How many lines the part has.
+        lines: By row, its line in the part, counted from 1.
+        task, rollout, agent: The keys.
+        masked: By row, whether it is masked.
+        numbers, usage, labels: As in `RolloutTable`.
+        layouts, layout_names: As in `RolloutTable`.
+        places: By row, where it starts, in bytes from the start of the file.
+        skipped: The lines that are no rollouts, as (line in the part, reason).
+    """
+
+    source: str
+    n_lines: int
+    lines: NDArray[np.uint32]
+    task: Labels
+    rollout: Labels
+    agent: Labels
+    masked: NDArray[np.bool_]
+    numbers: dict[str, Column] = field(default_factory=dict)
+    usage: dict[str, Column] = field(default_factory=dict)
+    labels: dict[str, Labels] = field(default_factory=dict)
+    layouts: NDArray[np.uint16] | None = None
+    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    places: NDArray[np.int64] | None = None
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+
+
+class ChunkBuilder:
+    """Gathers decoded rows into the columns of a `Chunk`."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.learns = fields.numbers is None
+        keys = [fields.agent, MASK, *fields.answers, *fields.subsets]
+        keys += [] if fields.task == LINE_KEY else [fields.task]
+        keys += [] if fields.rollout is None else [fields.rollout]
+        paths = [path for name in keys for path in label_paths(name)]
+        for name in fields.numbers or ():
+            paths += [*label_paths(name), (*USAGE, name)]
+        # The paths of the keys come first in the tree; the row itself gives the order of what is learnt.
+        self.layout = Layout(paths, learns=[(), USAGE] if self.learns else [])
+        self._never_numbers = {fields.task, fields.rollout, MASK}
+        self._length = 0
+        self._lines: list[NDArray[np.uint32]] = []
+        self._places: list[NDArray[np.int64]] = []
+        self._masked: list[NDArray[np.bool_]] = []
+        self._numbers: dict[str, list[tuple[int, Column]]] = {}
+        self._usage: dict[str, list[tuple[int, Column]]] = {}
+        self._task, self._rollout, self._agent = (_Coder(canonical_key) for _ in range(3))
+        self._labels = {name: _Coder(answer_key) for name in fields.answers}
+        self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
+        self._layouts: list[NDArray[np.uint16]] = []
+        self._layout_codes: dict[tuple[str, ...], int] = {}
+
+    def add(
+        self,
+        rows: list[Any],
+        line_numbers: Sequence[int] | NDArray[np.uint32],
+        ordinals: Iterable[int] = (),
+        whole: dict[int, Any] | None = None,
+        places: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Adds rows that the layout decoded.
+
+        Args:
+            rows: The rows.
+            line_numbers: By row, its line.
+            ordinals: By row, its number among all rows, for "@line".
+            whole: The rows that were parsed whole, as dicts, by position in `rows`.
+            places: By row, its byte offset.
+        """
+        if not rows:
+            return
+        values = self.layout.values
+        self._lines.append(np.asarray(line_numbers, dtype=np.uint32))
+        if places is not None:
+            self._places.append(places)
+
+        def alternatives(name: str) -> list[list[Any]]:
+            return [values(rows, path) for path in label_paths(name)]
+
+        self._task.add(*([list(ordinals)] if self.fields.task == LINE_KEY else alternatives(self.fields.task)))
+        if self.fields.rollout is not None:
+            self._rollout.add(*alternatives(self.fields.rollout))
+        self._agent.add(*alternatives(self.fields.agent))
+        for name, coder in self._labels.items():
+            coder.add(*alternatives(name))
+        mask = values(rows, (MASK,))
+        self._masked.append(np.fromiter((value is True for value in mask), np.bool_, len(rows)))
+        if self.fields.numbers is None:
+            for name in self.layout.keys:
+                if name not in self._never_numbers:
+                    self._add_number(self._numbers, name, values(rows, (name,)))
+            for name in self.layout.keys_below(*USAGE):
+                self._add_number(self._usage, name, values(rows, (*USAGE, name)))
+            self._add_layouts(len(rows), whole or {})
+        else:
+            for name in self.fields.numbers:
+                first, *others = alternatives(name)
+                for other in others:
+                    first = [b if a is UNSET else a for a, b in zip(first, other, strict=True)]
+                self._add_number(self._numbers, name, first)
+                if UNSET in first:
+                    self._add_number(self._usage, name, values(rows, (*USAGE, name)))
+        self._length += len(rows)
+
+    def _add_number(self, columns: dict[str, list[tuple[int, Column]]], name: str, values: list[Any]) -> None:
+        column = column_of(values, keep_texts=self.learns and name == REWARD and columns is self._numbers)
+        if column is not None:
+            columns.setdefault(name, []).append((self._length, column))
+
+    def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:
+        def code(names: Iterable[str]) -> int:
+            names = tuple(dict.fromkeys(names))
+            if names not in self._layout_codes and len(self._layout_codes) == _MOST_LAYOUTS:
+                return 0
+            return self._layout_codes.setdefault(names, len(self._layout_codes))
+
+        codes = np.full(count, code([*self.layout.keys, *self.layout.keys_below(*USAGE)]), np.uint16)
+        for position, row in whole.items():
+            usage = look_up(row, USAGE)
+            codes[position] = code([*row, *(usage if isinstance(usage, dict) else ())])
+        self._layouts.append(codes)
+
+    def chunk(self, source: str, n_lines: int, skipped: list[tuple[int, str]] | None = None) -> Chunk:
+        """The columns of all rows added; the builder is spent."""
+        length = self._length
+
+        def joined(arrays: list[Any], kind: Any) -> Any:
+            return np.concatenate(arrays) if arrays else np.empty(0, kind)
+
+        def merged(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
+            # A field that never holds a number is no column, save the reward, which is shown as found, and what was asked for.
+            found = {name: Column.merge(columns.pop(name), length) for name in list(columns)}
+            if not self.learns:
+                return found
+            return {
+                name: column
+                for name, column in found.items()
+                if (column.kinds >= NAN).any() or (name == REWARD and columns is self._numbers)
+            }
+
+        rollout = (
+            self._rollout.labels()
+            if self.fields.rollout is not None
+            else Labels(np.full(length, -1, np.int32), [], False)
+        )
+        return Chunk(
+            source=source,
+            n_lines=n_lines,
+            lines=joined(self._lines, np.uint32),
+            task=self._task.labels(),
+            rollout=rollout,
+            agent=self._agent.labels(),
+            masked=joined(self._masked, np.bool_),
+            numbers=merged(self._numbers),
+            usage=merged(self._usage),
+            labels={name: coder.labels() for name, coder in self._labels.items()},
+            layouts=joined(self._layouts, np.uint16) if self.learns else None,
+            layout_names=list(self._layout_codes),
+            places=joined(self._places, np.int64) if self._places else None,
+            skipped=skipped or [],
+        )

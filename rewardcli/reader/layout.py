@@ -1,0 +1,253 @@
+"""Which keys of a row are read, and the msgspec type that decodes just these and skips the rest.
+
+A layout is a tree of the JSON keys that matter. Where every number is wanted its names are not known in advance:
+then the tree learns. An unknown key, or an object or list where none stood before, makes decoding fail; the row is
+parsed whole once, the tree grows, and the type is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+__all__ = ["UNSET", "Layout", "load_row", "look_up"]
+
+_SCALAR = bool | int | float | str | None
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+# Rebuilding the type pays while rows share their keys; a file that goes on teaching keys is parsed whole instead.
+_MOST_REBUILDS = 12
+
+
+class _Node:
+    """One key: whether its value is kept, and which keys below it matter."""
+
+    __slots__ = ("attribute", "children", "has_list", "has_object", "kept", "learns", "struct")
+
+    def __init__(self, attribute: str = "", learns: bool = False) -> None:
+        self.attribute = attribute
+        self.children: dict[str, _Node] = {}
+        self.kept = False
+        self.learns = learns
+        self.has_object = False
+        self.has_list = False
+        self.struct: Any = None
+
+    def child(self, key: str) -> _Node:
+        if key not in self.children:
+            self.children[key] = _Node(f"k{len(self.children)}")
+        return self.children[key]
+
+    def build(self) -> Any:
+        """Makes the type of the value that this key has."""
+        for child in self.children.values():
+            child.build()
+        self.struct = msgspec.defstruct(
+            "Row",
+            [(child.attribute, child.type(), child.default()) for child in self.children.values()],
+            rename={child.attribute: key for key, child in self.children.items()},
+            forbid_unknown_fields=self.learns,
+            frozen=True,
+            gc=False,
+        )
+        return self.struct
+
+    def type(self) -> Any:
+        if self.kept:
+            return Any
+        if self.has_list and not self.children:
+            return msgspec.Raw
+        if self.children or self.has_object:
+            return self.struct | _SCALAR | list if self.children else self.struct | _SCALAR
+        return _SCALAR
+
+    def default(self) -> Any:
+        return self.struct() if self.children and not self.kept else UNSET
+
+    def learn(self, value: Any) -> bool:
+        """Takes note of a value that stands here; tells whether that was news."""
+        if isinstance(value, list):
+            news, self.has_list = not self.has_list and not self.kept and not self.children, True
+            return news
+        if not isinstance(value, dict):
+            return False
+        news = not self.has_object and not self.kept and not self.children
+        self.has_object = True
+        if self.learns:
+            for key, item in value.items():
+                news |= key not in self.children
+                news |= self.child(key).learn(item)
+        else:
+            for key, child in self.children.items():
+                if key in value:
+                    news |= child.learn(value[key])
+        return news
+
+    def convert(self, value: Any) -> Any:
+        """A parsed value as the decoder would have given it."""
+        if self.kept or not isinstance(value, dict):
+            return value
+        children = self.children
+        return self.struct(**{children[k].attribute: children[k].convert(v) for k, v in value.items() if k in children})
+
+
+class Layout:
+    """What is read of each row.
+
+    Args:
+        paths: Key paths of which the value is kept, whatever it is.
+        learns: Key paths below which every number is wanted, so that unknown keys are learnt; `()` is the row itself.
+    """
+
+    def __init__(self, paths: Iterable[Sequence[str]], learns: Iterable[Sequence[str]] = ()) -> None:
+        self._root = _Node()
+        for path in learns:
+            self._node(path).learns = True
+        for path in paths:
+            self._node(path).kept = True
+        self._rebuilds = 0
+        self._learning = self._root.learns
+        self._build()
+
+    def _node(self, path: Sequence[str]) -> _Node:
+        node = self._root
+        for key in path:
+            node = node.child(key)
+        return node
+
+    def _build(self) -> None:
+        self._decode = msgspec.json.Decoder(self._root.build()).decode
+
+    @property
+    def keys(self) -> dict[str, _Node]:
+        """The top-level keys known so far, in the order they were met."""
+        return self._root.children
+
+    def keys_below(self, *path: str) -> list[str]:
+        """The keys known so far below a path."""
+        return list(self._node(path).children)
+
+    def learn(self, rows: Iterable[Any]) -> None:
+        """Takes note of the keys of rows that are dicts already."""
+        for row in rows:
+            self._root.learn(row)
+
+    def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
+        """Decodes lines into rows of one type.
+
+        Returns:
+            The rows (None for a line without one); the rows that were parsed whole, as dicts, by position in
+            `lines`; and by position the reason why a line is no row ("" if it is blank).
+        """
+        if not self._learning:
+            try:
+                return list(map(self._decode, lines)), {}, {}
+            except _UNDECODABLE:
+                pass
+        rows: list[Any] = []
+        whole: dict[int, Any] = {}
+        bad: dict[int, str] = {}
+        for position, line in enumerate(lines):
+            try:
+                rows.append(load_row(line) if self._learning else self._decode(line))
+                if self._learning:
+                    whole[position] = rows[-1]
+            except _UNDECODABLE + (ValueError,):
+                rows.append(None)
+                try:
+                    whole[position] = load_row(line)
+                except ValueError as error:
+                    bad[position] = str(error) if line.strip() else ""
+        news = False
+        for row in whole.values():
+            news |= self._root.learn(row)
+        if news and self._root.learns:
+            learning = self._learning
+            self._rebuilds += not learning
+            self._learning = self._rebuilds > _MOST_REBUILDS
+            self._build()
+            if not learning:  # the rows decoded before are of the old type
+                return self.decode(lines)
+        elif self._learning:
+            self._learning = self._rebuilds > _MOST_REBUILDS
+        for position, row in whole.items():
+            rows[position] = self._root.convert(row)
+        return rows, whole, bad
+
+    def values(self, rows: list[Any], path: Sequence[str]) -> list[Any]:
+        """The values at a path, UNSET where there is none."""
+        values, node = rows, self._root
+        for key in path:
+            parent, node = node, node.children[key]
+            try:
+                values = list(map(attrgetter(node.attribute), values))
+            except AttributeError:
+                values = [_step(value, parent, node, key) for value in values]
+        if not node.kept and node.has_list and not node.children:
+            values = [_scalar(value) if type(value) is msgspec.Raw else value for value in values]
+        return values
+
+
+def _step(value: Any, parent: _Node, node: _Node, key: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(key, UNSET)
+    return getattr(value, node.attribute, UNSET) if type(value) is parent.struct else UNSET
+
+
+def _scalar(value: msgspec.Raw) -> Any:
+    """The value of a field that is sometimes a list: a number is decoded, anything longer is left alone."""
+    first = memoryview(value)[0]
+    if first in b'[{"':
+        return value
+    return msgspec.json.decode(value)
+
+
+def look_up(row: Any, path: Sequence[str]) -> Any:
+    """The value at a path of a dict, UNSET where there is none."""
+    for key in path:
+        row = row.get(key, UNSET) if isinstance(row, dict) else UNSET
+    return row
+
+
+def load_row(line: bytes) -> dict[str, Any]:
+    """Parses a line whole, as Python's json module does: NaN, Infinity and numbers of any size are accepted.
+
+    Raises:
+        ValueError: The line is no JSON object; the message tells the column and what was expected.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        if not line.endswith(b"\n") and error.pos >= len(text.rstrip()) - 1:
+            raise ValueError(f"{error.pos + 1}: the line is cut off") from error
+        raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise ValueError("1: nested too deeply") from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise ValueError(f"1: {str(error).split(';')[0]}") from error
+    if "\\ud" in text or "\\uD" in text:
+        row = _without_surrogates(row)
+    if not isinstance(row, dict):
+        raise ValueError(f"1: expected an object, found {_KIND_NAMES.get(type(row), 'a number')}")
+    return row
+
+
+_KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The value with lone surrogates, which no output encoding can hold, spelled out as their escapes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return [_without_surrogates(item) for item in value] if isinstance(value, list) else value

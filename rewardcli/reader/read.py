@@ -1,0 +1,351 @@
+"""Reads files of rollouts: finds the fields, shares the parts out to an engine, joins what comes back."""
+
+from __future__ import annotations
+
+import difflib
+import gc
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import DataError, FieldError, LineError
+from ..table import Labels
+from .arrange import Rows, merge_chunks
+from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
+from .engine import EngineName, available_cores, make_engine
+from .layout import UNSET, load_row, look_up
+from .parquet import is_table_file, read_table_file, table_fields
+from .sources import STDIN, Part, head_of, lines_before, parts_of, read_batches
+
+__all__ = [
+    "Head",
+    "Progress",
+    "ReadOptions",
+    "check_fields",
+    "find_fields",
+    "near",
+    "read_inputs",
+    "read_rows",
+    "rows_of_dicts",
+]
+
+TASK_KEY, ROLLOUT_KEY, AGENT_KEY = "_ng_task_index", "_ng_rollout_index", "agent_ref.name"
+TASK_GUESSES = ("task_index", "task_id", "problem_id", "question_id", "example_id")
+ROLLOUT_GUESSES = ("rollout_index", "trial", "sample", "sample_index", "attempt")
+
+# Below this many bytes, starting worker processes costs more than they gain (benchmarks/pool_threshold.py).
+SMALLEST_SHARED = 24 << 20
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How rollouts are read, whatever is computed from them.
+
+    Attributes:
+        task_key, rollout_key, agent_key: The fields of the keys; None for NeMo Gym's, or a documented guess.
+        on_error: What to do with a line that is no rollout.
+        max_errors: How many such lines may be skipped.
+        jobs: How many processes read; None for one a core.
+        engine: Where they run.
+        ray_address: The Ray cluster to join.
+    """
+
+    task_key: str | None = None
+    rollout_key: str | None = None
+    agent_key: str | None = None
+    on_error: Literal["error", "skip"] = "error"
+    max_errors: int = 100
+    jobs: int | None = None
+    engine: EngineName = "local"
+    ray_address: str | None = None
+
+
+# --- finding the fields ---------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Head:
+    """The first rows of the data: what fields there are."""
+
+    name: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the fields, those one and two levels down dotted."""
+        names: dict[str, None] = dict.fromkeys(self.known)
+        for row in self.rows:
+            for key, value in row.items():
+                names[key] = None
+                for inner in value if isinstance(value, dict) else ():
+                    names[f"{key}.{inner}"] = None
+            usage = look_up(row, USAGE)
+            names |= dict.fromkeys(usage if isinstance(usage, dict) else ())
+        return list(names)
+
+    def has(self, name: str) -> bool:
+        """Whether the first row has the field."""
+        return bool(self.rows) and any(look_up(self.rows[0], path) not in (UNSET, None) for path in label_paths(name))
+
+
+def _read_head(path: str, most: int = 64) -> Head:
+    head = Head("<stdin>" if path == STDIN else path)
+    _, start = head_of(path)
+    for line in islice(start.removeprefix(b"\xef\xbb\xbf").splitlines(), most):
+        try:
+            head.rows.append(load_row(line))
+        except ValueError:  # the reader itself will say what is wrong, with its line
+            continue
+    return head
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """What to do about a field that is not there: the names that look like it, or the first few."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, 4, 0.5) or [n for n in names if n.rsplit(".", 1)[-1] == name][:4]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return (
+        f"the fields are {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
+        if names
+        else "the rows have no fields"
+    )
+
+
+def find_fields(
+    paths: Sequence[str],
+    options: ReadOptions,
+    *,
+    numbers: tuple[str, ...] | None = (),
+    answers: tuple[str, ...] = (),
+    subsets: tuple[str, ...] = (),
+) -> tuple[Fields, Head, list[str]]:
+    """Decides which fields are the keys, looking at the first rows.
+
+    Returns:
+        The fields to read, the first rows, and notes on what was guessed.
+    """
+    text_paths = [path for path in paths if not is_table_file(path)]
+    head = _read_head(text_paths[0]) if text_paths else Head(paths[0], known=table_fields(paths[0]))
+    notes: list[str] = []
+
+    def guess(kind: str, given: str | None, usual: str, guesses: tuple[str, ...], option: str) -> str | None:
+        if given is not None or head.has(usual) or not head.rows:
+            return given or usual
+        found = next((name for name in guesses if head.has(name)), None)
+        if found:
+            notes.append(f"no {usual}: the {kind} is taken from '{found}' ({option} names another field)")
+        return found
+
+    task = guess("task", options.task_key, TASK_KEY, TASK_GUESSES, "--task-key")
+    rollout = guess("rollout", options.rollout_key, ROLLOUT_KEY, ROLLOUT_GUESSES, "--rollout-key")
+    if rollout is None and task != LINE_KEY and head.rows:
+        notes.append(
+            "no rollout index: rollouts are numbered in order of appearance within their task (--rollout-key names a field)"
+        )
+    fields = Fields(
+        task=task or TASK_KEY,
+        rollout=rollout or ROLLOUT_KEY,
+        agent=options.agent_key or AGENT_KEY,
+        numbers=numbers,
+        answers=answers,
+        subsets=subsets,
+    )
+    return fields, head, notes
+
+
+class Progress:
+    """Told how far the reading is; does nothing by itself."""
+
+    def begin(self, total: int | None) -> None:
+        """Reading begins; `total` bytes, if known."""
+
+    def advance(self, count: int) -> None:
+        """So many more bytes are read."""
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, advance: Advance | None = None) -> Chunk:
+    """Reads one part into columns; this is what a worker does.
+
+    Raises:
+        LineError: A line is no rollout, and errors are not skipped or there are too many of them.
+    """
+    builder = ChunkBuilder(fields)
+    skipped: list[tuple[int, str]] = []
+    line_number = ordinal = 0
+    place = part.start
+    collecting = gc.isenabled()
+    gc.disable()  # the rows of a batch hold no cycles, and there are many of them
+    try:
+        for lines in read_batches(part, skip_errors, lambda reason: skipped.append((0, reason))):
+            if not line_number and part.start == 0 and lines[0].startswith(b"\xef\xbb\xbf"):
+                lines[0] = lines[0][3:]
+                place += 3
+            rows, whole, bad = builder.layout.decode(lines)
+            numbers = np.arange(line_number + 1, line_number + 1 + len(lines), dtype=np.uint32)
+            ordinals = np.arange(ordinal, ordinal + len(lines))
+            places = place + np.cumsum([0, *map(len, lines)])[:-1] if fields.places else None
+            line_number += len(lines)
+            ordinal += len(lines)
+            place += sum(map(len, lines))
+            if bad:
+                errors = [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
+                skipped += errors
+                if errors and (not skip_errors or len(skipped) > max_errors):
+                    raise _line_error(part, errors[0] if not skip_errors else skipped[0], skip_errors, max_errors)
+                blank = np.array([i in bad and not bad[i] for i in range(len(lines))])
+                ordinals -= np.cumsum(blank)
+                ordinal -= int(blank.sum())
+                good = [i for i in range(len(lines)) if i not in bad]
+                positions = {line: row for row, line in enumerate(good)}
+                rows = [rows[i] for i in good]
+                whole = {positions[i]: row for i, row in whole.items()}
+                numbers, ordinals = numbers[good], ordinals[good]
+                places = None if places is None else places[good]
+            builder.add(rows, numbers, ordinals.tolist(), whole, places)
+            if advance:
+                advance(sum(map(len, lines)))
+    finally:
+        if collecting:
+            gc.enable()
+    return builder.chunk(part.name, line_number, skipped)
+
+
+def _describe(reason: str, line: bytes) -> str:
+    """The reason with an excerpt of the line about the place that it names."""
+    column, _, what = reason.partition(": ")
+    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    start = max(int(column) - 1 - 20, 0)
+    excerpt = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[start : start + 48])
+    return f"{column}: {what}: {'…' if start else ''}{excerpt}{'…' if len(text) > start + 48 else ''}"
+
+
+def _line_error(part: Part, error: tuple[int, str], skip_errors: bool, max_errors: int) -> LineError:
+    line, reason = error
+    where = f"{part.name}:{line + lines_before(part)}:{reason}"
+    if skip_errors:
+        return LineError(
+            f"more than {max_errors} lines are no rollouts, the first at {where}",
+            "raise --max-errors, or mend the file",
+        )
+    return LineError(where, "mend or delete the line, or leave such lines out with --on-error skip")
+
+
+def _read_task(task: Part | str, fields: Fields, skip_errors: bool, max_errors: int) -> Chunk:
+    return read_table_file(task, fields) if isinstance(task, str) else read_part(task, fields, skip_errors, max_errors)
+
+
+def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progress: Progress | None = None) -> Rows:
+    """Reads rollouts from files of rows or tables, as they stand there.
+
+    Args:
+        paths: Files, as `expand` gives them.
+        fields: What to read.
+        options: How to read.
+        progress: Told of the total and of every bit of progress, in bytes.
+
+    Raises:
+        DataError: A file cannot be read, or there are no rollouts at all.
+    """
+    skip_errors = options.on_error == "skip"
+    jobs = options.jobs or available_cores()
+    text_paths = [path for path in paths if not is_table_file(path)]
+    parts: dict[str, list[Part]] = {}
+    for part in parts_of(text_paths, jobs):
+        parts.setdefault(part.path, []).append(part)
+    tasks: list[Part | str] = [task for path in paths for task in parts.get(path, [path])]
+    size = sum(part.size for group in parts.values() for part in group)
+    streams = sum(1 for task in tasks if isinstance(task, str) or task.end is None)
+    if options.engine == "local" and ((size < SMALLEST_SHARED and streams < 2) or len(tasks) < 2 or STDIN in paths):
+        jobs = 1
+    chunks: list[Chunk] = []
+    if progress:
+        progress.begin(size if not streams else None)
+    if jobs == 1 and options.engine == "local":
+        advance = progress.advance if progress else None
+        for task in tasks:
+            chunks.append(
+                read_table_file(task, fields)
+                if isinstance(task, str)
+                else read_part(task, fields, skip_errors, options.max_errors, advance)
+            )
+    else:
+        work = partial(_read_task, fields=fields, skip_errors=skip_errors, max_errors=options.max_errors)
+        engine = make_engine(
+            options.engine, jobs, options.ray_address, fork_safe=not any("://" in path for path in paths)
+        )
+        for task, chunk in zip(tasks, engine.run(work, tasks), strict=True):
+            chunks.append(chunk)
+            if progress:
+                progress.advance(0 if isinstance(task, str) else task.size)
+    if fields.task == LINE_KEY:
+        _number_rows(chunks)
+    rows = merge_chunks(chunks)
+    if len(rows.skipped) > options.max_errors:
+        raise LineError(
+            f"more than {options.max_errors} lines are no rollouts, the first at {rows.skipped[0]}",
+            "raise --max-errors, or mend the file",
+        )
+    if not len(rows):
+        raise DataError(
+            f"{', '.join(map(_shown, paths[:3]))}: no rollouts", "check that this is the file that was meant"
+        )
+    return rows
+
+
+def _shown(path: str) -> str:
+    return "<stdin>" if path == STDIN else path
+
+
+def _number_rows(chunks: Iterable[Chunk]) -> None:
+    """Makes the row numbers, which each chunk counts from 0, go on from chunk to chunk."""
+    before = 0
+    for chunk in chunks:
+        chunk.task.values = [value + before for value in chunk.task.values]  # type: ignore[operator]
+        before += len(chunk.task.values) + sum(1 for line, _ in chunk.skipped if line)
+
+
+def read_inputs(path: str, fields: Fields, options: ReadOptions) -> Rows:
+    """Reads the keys of materialized inputs, and where each stands in its file; the prompts are not kept."""
+    keys = Fields(fields.task, fields.rollout, fields.agent, places=True)
+    return read_rows([path], keys, options)
+
+
+def check_fields(rows: Rows, head: Head, numbers: Sequence[str] = (), labels: Sequence[str] = ()) -> None:
+    """Makes sure that every field asked for is in some rollout.
+
+    Raises:
+        FieldError: One is in none.
+    """
+    for name in numbers:
+        if name not in rows.numbers and name not in rows.usage:
+            raise FieldError(f"{head.name}: no rollout has the field '{name}'", near(name, head.names))
+    for name in labels:
+        if not rows.labels.get(name, Labels(np.empty(0, np.int32), [], False)).present:
+            raise FieldError(f"{head.name}: no rollout has the field '{name}'", near(name, head.names))
+
+
+def rows_of_dicts(dicts: Sequence[dict[str, Any]], fields: Fields, name: str) -> Rows:
+    """Rollouts, or inputs, that are dicts already, as rows; the dicts are not changed.
+
+    Args:
+        dicts: As a JSON parser gives them.
+        fields: What to take from them.
+        name: What messages call them.
+    """
+    builder = ChunkBuilder(fields)
+    if builder.learns:
+        builder.layout.learn(dicts)
+    count = len(dicts)
+    builder.add(list(dicts), np.arange(1, count + 1), range(count), dict(enumerate(dicts)))
+    return merge_chunks([builder.chunk(name, count)])

@@ -1,0 +1,416 @@
+"""Bytes: which files, which part of each, decompressed, as batches of whole lines."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import io
+import lzma
+import os
+import queue
+import shutil
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DataError
+
+__all__ = [
+    "BATCH_BYTES",
+    "STDIN",
+    "Part",
+    "expand",
+    "head_of",
+    "kept_for_again",
+    "lines_before",
+    "output_stem",
+    "parts_of",
+    "read_batches",
+    "seekable",
+    "sibling",
+]
+
+STDIN = "-"
+BATCH_BYTES = 4 << 20
+FIRST_BATCH_BYTES = 256 << 10  # the first batch may have to be parsed whole, to learn the fields
+HEAD_BYTES = 1 << 20
+# A part is large enough that its own costs vanish, and small enough that the last one keeps no core waiting.
+SMALLEST_PART, LARGEST_PART = 8 << 20, 128 << 20
+
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+# Written beside rollouts by NeMo Gym and by this tool: never shards of them.
+NOT_ROLLOUTS = ("materialized_inputs", "_reward_profiling")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes to read: `start` up to `end` of a file, both at line ends, or (`end` None) a whole stream."""
+
+    path: str
+    start: int = 0
+    end: int | None = None
+    compression: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file as messages name it."""
+        return "<stdin>" if self.path == STDIN else self.path
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has; 0 where only reading will tell."""
+        return 0 if self.end is None else self.end - self.start
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def _stripped(name: str) -> str:
+    while name.endswith(DATA_SUFFIXES + COMPRESSED_SUFFIXES):
+        name = name[: name.rindex(".")]
+    return name
+
+
+def output_stem(path: str) -> str:
+    """The file's name without the suffixes of data and compression.
+
+    >>> output_stem("runs/run-1.5.jsonl.gz")
+    'run-1.5'
+    """
+    name = path.rstrip("/").rsplit("/", 1)[-1]
+    return _stripped(name) or name
+
+
+def _is_shard(name: str) -> bool:
+    plain = name.removesuffix(next((s for s in COMPRESSED_SUFFIXES if name.endswith(s)), ""))
+    return (
+        plain.endswith((".jsonl", ".ndjson", ".parquet"))
+        and not name.startswith((".", "_"))
+        and not _stripped(name).endswith(NOT_ROLLOUTS)
+    )
+
+
+def expand(paths: list[str]) -> list[str]:
+    """The files that the arguments name: paths, globs, directories of shards, URLs, and - for standard input.
+
+    Raises:
+        DataError: A path is missing, a glob matches nothing, or a directory holds no shard.
+    """
+    found: list[str] = []
+    for path in paths:
+        if path == STDIN or (_is_remote(path) and not glob.has_magic(path)):
+            found.append(path)
+        elif _is_remote(path):
+            filesystem, inner = _remote(path)
+            matches = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(inner))]
+            found += matches or _missing(path, "no file matches", "check the pattern")
+        elif os.path.isdir(path):
+            shards = [os.path.join(path, name) for name in sorted(os.listdir(path)) if _is_shard(name)]
+            found += shards or _missing(
+                path, "a directory without rollout files", "name a file, or a directory of them"
+            )
+        elif os.path.exists(path):
+            found.append(path)
+        elif glob.has_magic(path):
+            matches = [name for name in sorted(glob.glob(path, recursive=True)) if os.path.isfile(name)]
+            found += matches or _missing(
+                path, "no file matches", "check the pattern, and quote it if the shell expands it"
+            )
+        else:
+            _missing(path, "no such file", "check the path; - reads standard input")
+    if found.count(STDIN) > 1:
+        raise DataError("standard input can be read only once", "name - once")
+    return found
+
+
+def _missing(path: str, what: str, hint: str) -> list[str]:
+    raise DataError(f"{path}: {what}", hint)
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def _remote(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise DataError(f"{url}: remote paths need fsspec", 'pip install "rewardcli[remote]"') from error
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{url}: {error}", "install the package that serves this protocol") from error
+    return filesystem, inner
+
+
+def _open_raw(path: str) -> IO[bytes]:
+    """The file's bytes as they are stored."""
+    try:
+        if path == STDIN:
+            return sys.stdin.buffer
+        if _is_remote(path):
+            filesystem, inner = _remote(path)
+            return filesystem.open(inner, "rb")  # type: ignore[no-any-return]
+        return open(path, "rb", buffering=HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file", "check the path; - reads standard input") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}", "check the path and its permissions") from error
+
+
+def _compression_of(head: bytes) -> str | None:
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+
+
+def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+    """The decompressed stream; many members or frames one after the other are one stream."""
+    if compression == "gzip":
+        from isal import igzip
+
+        return igzip.GzipFile(fileobj=stream, mode="rb")  # type: ignore[return-value]
+    if compression == "zstd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=True)  # type: ignore[return-value]
+    return bz2.BZ2File(stream) if compression == "bzip2" else lzma.LZMAFile(stream)  # type: ignore[return-value]
+
+
+def _corruptions() -> tuple[type[BaseException], ...]:
+    """What the decompressors raise."""
+    from isal import isal_zlib
+    from zstandard import ZstdError
+
+    return (EOFError, OSError, zlib.error, isal_zlib.error, lzma.LZMAError, ZstdError)
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while block := stream.read1(HEAD_BYTES):  # type: ignore[attr-defined]
+        yield block
+
+
+def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same blocks, made in a thread of its own a few blocks ahead, so that decompressing overlaps with parsing."""
+    made: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4)
+    stopped = threading.Event()
+
+    def put(item: bytes | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for block in blocks:
+                put(block)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        worker.join()
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The blocks as lists of whole lines."""
+    tail: list[bytes] = []
+    for block in blocks:
+        cut = block.rfind(b"\n") + 1
+        tail.append(block[:cut] if cut else block)
+        if cut:
+            yield io.BytesIO(b"".join(tail)).readlines()
+            tail = [block[cut:]]
+    if last := b"".join(tail):
+        yield [last]
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+_stdin_head: list[bytes] = []
+
+
+def head_of(path: str, size: int = HEAD_BYTES) -> tuple[str | None, bytes]:
+    """How the file is compressed, and its first bytes, decompressed; what is read of standard input is kept for later."""
+    if path == STDIN:
+        if not _stdin_head:
+            _stdin_head.append(sys.stdin.buffer.read(size))
+        raw = _stdin_head[0]
+    else:
+        with _open_raw(path) as stream:
+            try:
+                raw = stream.read(size)
+            except OSError as error:
+                raise DataError(f"{path}: {error.strerror or error}", "check the path") from error
+    compression = _compression_of(raw)
+    if compression is None:
+        return None, raw
+    head = b""
+    try:
+        with _decompressed(io.BytesIO(raw), compression) as stream:
+            # Small steps: the head ends in the middle of the compressed data, and what comes before that counts.
+            while len(head) < size and (block := stream.read(4096)):
+                head += block
+    except _corruptions():
+        pass
+    return compression, head
+
+
+def parts_of(paths: list[str], jobs: int) -> list[Part]:
+    """What to read, in order: plain files cut at line ends into parts for the jobs, anything else whole."""
+    plain: list[tuple[str, int]] = []
+    parts: dict[str, list[Part]] = {}
+    for path in paths:
+        compression, _ = head_of(path, 16) if path != STDIN else head_of(path)
+        if path == STDIN or compression:
+            parts[path] = [Part(path, compression=compression)]
+            continue
+        with _open_raw(path) as stream:
+            plain.append((path, stream.seek(0, os.SEEK_END)))
+    total = sum(size for _, size in plain)
+    step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART)
+    for path, size in plain:
+        with _open_raw(path) as stream:
+            cuts = [0]
+            while cuts[-1] + step < size:
+                stream.seek(cuts[-1] + step)
+                stream.readline()
+                cuts.append(min(stream.tell(), size))
+            cuts += [size] if cuts[-1] < size or size == 0 else []
+        parts[path] = [Part(path, start, end) for start, end in zip(cuts, cuts[1:], strict=False)] or [Part(path, 0, 0)]
+    return [part for path in paths for part in parts[path]]
+
+
+def read_batches(
+    part: Part, skip_errors: bool = False, on_skip: Callable[[str], None] | None = None
+) -> Iterator[list[bytes]]:
+    """The part's lines in batches of a few megabytes, each line with its line end.
+
+    Raises:
+        DataError: The stream is corrupt (unless `skip_errors`), or the file shrank while it was read.
+    """
+    if part.end is not None:
+        yield from _read_range(part, part.end)
+        return
+    position = 0
+    try:
+        for lines in _lines(_stream(part)):
+            position += sum(map(len, lines))
+            yield lines
+    except _corruptions() as error:
+        reason = f"{part.name}: the {part.compression} data is corrupt or cut off after {position} decompressed bytes ({error})"
+        if not skip_errors or part.compression is None:
+            raise DataError(reason, "compress it anew, or keep what came before with --on-error skip") from error
+        if on_skip:
+            on_skip(reason)
+
+
+def _stream(part: Part) -> Iterator[bytes]:
+    raw = _open_raw(part.path)
+    head = _stdin_head.pop() if part.path == STDIN and _stdin_head else b""
+    if part.compression:
+        source = raw if not head else io.BufferedReader(_Chained(head, raw))
+        yield from _ahead(_blocks(_decompressed(source, part.compression)))
+        return
+    if head:
+        yield head
+    yield from _blocks(raw)
+
+
+class _Chained(io.RawIOBase):
+    """A stream of which the head was already read."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] or self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        self._head = self._head[len(data) :]
+        return len(data)
+
+
+def _read_range(part: Part, end: int) -> Iterator[list[bytes]]:
+    with _open_raw(part.path) as stream:
+        stream.seek(part.start)
+        position, size = part.start, FIRST_BATCH_BYTES
+        while position < end:
+            lines = stream.readlines(min(size, end - position))
+            size = BATCH_BYTES
+            if not lines:
+                raise DataError(
+                    f"{part.name}: the file became shorter while it was read", "run again when nothing writes to it"
+                )
+            position += sum(map(len, lines))
+            if position > end:  # rows appended after the start; the range ends where the file then ended
+                lines[-1] = lines[-1][: len(lines[-1]) - (position - end)]
+            yield lines
+
+
+def lines_before(part: Part) -> int:
+    """How many lines the file has before the part."""
+    if part.start == 0:
+        return 0
+    count, left = 0, part.start
+    with _open_raw(part.path) as stream:
+        while left and (block := stream.read(min(BATCH_BYTES, left))):
+            count += block.count(b"\n")
+            left -= len(block)
+    return count
+
+
+def seekable(path: str) -> IO[bytes]:
+    """The file's decompressed bytes, to be read at any place; a compressed file is unpacked to a temporary one."""
+    compression, _ = head_of(path, 16)
+    raw = _open_raw(path)
+    if compression is None:
+        return raw
+    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with _decompressed(raw, compression) as stream:
+        shutil.copyfileobj(stream, unpacked, BATCH_BYTES)
+    return unpacked
+
+
+@contextmanager
+def kept_for_again(paths: list[str], wanted: bool) -> Iterator[list[str]]:
+    """The paths, with standard input (if it is to be read again) in a temporary file."""
+    if not wanted or STDIN not in paths:
+        yield paths
+        return
+    with tempfile.NamedTemporaryFile(prefix="rewardcli-stdin-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, HEAD_BYTES)
+        copy.flush()
+        yield [copy.name if path == STDIN else path for path in paths]
+
+
+def sibling(path: str, suffix: str) -> str | None:
+    """The file `<stem><suffix>` beside the path, compressed or not, if there is one."""
+    if path == STDIN or _is_remote(path):
+        return None
+    stem = Path(path).parent / output_stem(path)
+    candidates = [Path(f"{stem}{suffix}{packed}") for packed in ("", *COMPRESSED_SUFFIXES)]
+    return next((str(candidate) for candidate in candidates if candidate.is_file()), None)

@@ -1,0 +1,375 @@
+"""The columns every metric is computed from: `RolloutTable`, and the keys that name its rows.
+
+Rows are sorted by task, agent and rollout. A *unit* is one task attempted by one agent; its rows are
+contiguous, so that `starts` describes all units at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+__all__ = [
+    "ABSENT",
+    "BOOLEAN",
+    "DEFAULT_AGENT",
+    "FLOAT",
+    "INFINITE",
+    "INTEGER",
+    "MISSING_REASONS",
+    "NAN",
+    "NOT_A_NUMBER",
+    "NULL",
+    "Column",
+    "JsonText",
+    "Labels",
+    "RolloutTable",
+    "answer_key",
+    "canonical_json",
+    "canonical_key",
+    "key_name",
+    "names_of",
+    "sorting_order",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Codes = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+# What stood in a field, by row. Everything below INTEGER is a reason why a number is missing.
+ABSENT, NULL, NOT_A_NUMBER, NAN, INFINITE, INTEGER, FLOAT, BOOLEAN = range(8)
+MISSING_REASONS = {ABSENT: "absent", NULL: "null", NOT_A_NUMBER: "not a number", NAN: "NaN", INFINITE: "infinite"}
+
+# The agent of rollouts that name none.
+DEFAULT_AGENT = "agent"
+
+
+# --- keys: task and rollout indices, agents, answers, subset values -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """A key that is neither number nor text, by its canonical JSON; never equal to the text that looks like it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _integral(value: Any) -> Any:
+    """The value with every float that is a whole number as an int, so that 1 and 1.0 have one text."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {str(key): _integral(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_integral(item) for item in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, 1.0 as 1.
+
+    >>> canonical_json({"b": [1.0, True], "a": None})
+    '{"a":null,"b":[1,true]}'
+    """
+    return json.dumps(_integral(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def canonical_key(value: Any) -> Hashable | None:
+    """A JSON value as a key: 1 equals 1.0, while "1", 1 and true differ; None where there is no key."""
+    if isinstance(value, bool) or (value is not None and not isinstance(value, (str, int, float))):
+        return JsonText(canonical_json(value))
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value
+
+
+def answer_key(value: Any) -> Hashable | None:
+    """A JSON value as an answer, equal as in Python: 1, 1.0 and true are one; None where there is no answer."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Hashable) and not isinstance(value, (str, int, float, tuple, type(None))):
+        return value
+    return canonical_key(value)
+
+
+def key_name(value: Hashable) -> str:
+    """How a key is printed: a text as it is, any other value as its JSON text."""
+    if isinstance(value, (str, JsonText)):
+        return str(value)
+    return canonical_json(value)
+
+
+def names_of(values: Sequence[Hashable]) -> list[str]:
+    """The names of distinct keys: as `key_name`, `(empty)` for "", and a text quoted only where it would collide."""
+    own = {"(empty)" if value == "" else key_name(value) for value in values if not isinstance(value, str) or not value}
+    return [
+        "(empty)" if value == "" else json.dumps(value) if isinstance(value, str) and value in own else key_name(value)
+        for value in values
+    ]
+
+
+def sorting_order(values: Sequence[Hashable]) -> Ints:
+    """The positions of the keys in order: numbers, then text by code point, then the rest by its JSON text."""
+    if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
+        return np.argsort(np.array(values, dtype=np.int64), kind="stable")
+
+    def rank(position: int) -> tuple[int, Any]:
+        value = values[position]
+        return (1, value) if isinstance(value, str) else (2, str(value)) if isinstance(value, JsonText) else (0, value)
+
+    return np.array(sorted(range(len(values)), key=rank), dtype=np.int64)
+
+
+# --- columns --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Labels:
+    """A column of keys: a code by row (-1 where there is none) into the distinct values."""
+
+    codes: Codes
+    values: list[Hashable]
+    present: bool = True  # whether any row has the field at all, be it null
+
+    def take(self, rows: Any) -> Labels:
+        """The same labels for some of the rows."""
+        return Labels(self.codes[rows], self.values, self.present)
+
+    @staticmethod
+    def merge(parts: Sequence[Labels]) -> Labels:
+        """The labels of several tables, one below the other."""
+        index: dict[Hashable, int] = {}
+        codes = [np.empty(0, np.int32)]
+        for part in parts:
+            # The appended -1 is what code -1 picks.
+            merged = np.array([*(index.setdefault(value, len(index)) for value in part.values), -1], dtype=np.int32)
+            codes.append(merged[part.codes])
+        return Labels(np.concatenate(codes), list(index), any(part.present for part in parts))
+
+    def sorted(self) -> Labels:
+        """The same labels, with the values in sorting order, so that codes compare as their values do."""
+        order = sorting_order(self.values)
+        ranks = np.full(len(self.values) + 1, -1, dtype=np.int32)
+        ranks[order] = np.arange(len(self.values))
+        return Labels(ranks[self.codes], [self.values[i] for i in order], self.present)
+
+
+@dataclass(slots=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        values: The numbers; NaN where one is missing. Booleans are 0 and 1.
+        kinds: By row, what stood there: one of the constants above.
+        exact: By row, what a float cannot hold (an int beyond 2**53, a reward that is no number); None elsewhere.
+    """
+
+    values: Floats
+    kinds: NDArray[np.uint8]
+    exact: NDArray[np.object_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @staticmethod
+    def absent(length: int) -> Column:
+        """A column of which no row has a value."""
+        return Column(np.full(length, np.nan), np.zeros(length, np.uint8))
+
+    def take(self, rows: Any) -> Column:
+        """The same column for some of the rows."""
+        return Column(self.values[rows], self.kinds[rows], None if self.exact is None else self.exact[rows])
+
+    @staticmethod
+    def merge(parts: Sequence[tuple[int, Column]], length: int) -> Column:
+        """The column that has each part from the row given with it on."""
+        merged = Column.absent(length)
+        if any(part.exact is not None for _, part in parts):
+            merged.exact = np.full(length, None, dtype=object)
+        for start, part in parts:
+            rows = slice(start, start + len(part))
+            merged.values[rows] = part.values
+            merged.kinds[rows] = part.kinds
+            if merged.exact is not None and part.exact is not None:
+                merged.exact[rows] = part.exact
+        return merged
+
+    def over(self, other: Column | None) -> Column:
+        """This column, and where this has no number the other."""
+        if other is None:
+            return self
+        return self.choose(self.kinds >= INTEGER, other)
+
+    def choose(self, own: Mask, other: Column) -> Column:
+        """This column where `own` holds, the other elsewhere."""
+        merged = Column(np.where(own, self.values, other.values), np.where(own, self.kinds, other.kinds))
+        if self.exact is not None or other.exact is not None:
+            nothing = np.full(len(self), None, dtype=object)
+            here, there = (nothing if column.exact is None else column.exact for column in (self, other))
+            merged.exact = np.where(own, here, there)
+        return merged
+
+    def missing_reasons(self) -> dict[str, int]:
+        """How many values are missing, by reason; reasons that do not occur are left out."""
+        counts = np.bincount(self.kinds, minlength=len(MISSING_REASONS))
+        return {reason: int(counts[kind]) for kind, reason in MISSING_REASONS.items() if counts[kind]}
+
+    def numbers(self, absent: Any = None) -> list[Any]:
+        """The column as Python ints and floats: None for NaN and infinite values.
+
+        Args:
+            absent: What stands for a row in which there is no number at all.
+        """
+        whole = (self.kinds == INTEGER) | (self.kinds == BOOLEAN)
+        if whole.all() and self.exact is None:
+            return self.values.astype(np.int64).tolist()  # type: ignore[no-any-return]
+        found = self.values.astype(object)
+        if self.exact is not None:
+            held = whole & np.not_equal(self.exact, None)
+            found[held] = self.exact[held]
+            whole &= ~held
+        found[whole] = self.values[whole].astype(np.int64)
+        found[self.kinds < NAN] = absent
+        found[(self.kinds == NAN) | (self.kinds == INFINITE)] = None
+        return found.tolist()  # type: ignore[no-any-return]
+
+    def as_found(self, absent: Any = None) -> list[Any]:
+        """The column as it stood in the rows, booleans and what is no number too; None for NaN and infinite values.
+
+        Args:
+            absent: What stands for a row without the field.
+        """
+        found = np.array([*self.numbers(absent), None], dtype=object)[:-1]
+        found[self.kinds == NULL] = None
+        true = self.kinds == BOOLEAN
+        found[true] = self.values[true].astype(np.bool_)
+        if self.exact is not None:
+            held = (self.kinds == NOT_A_NUMBER) & np.not_equal(self.exact, None)
+            found[held] = self.exact[held]
+        return found.tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class RolloutTable:
+    """Rollouts as columns, sorted by task, agent and rollout.
+
+    Attributes:
+        starts: The rows of unit `u` are `starts[u]` up to `starts[u + 1]`; shape (units + 1,).
+        tasks: By unit, the task.
+        agents: By unit, the agent.
+        rollouts: By row, the rollout key.
+        positions: By row, where it stood among the rows before they were sorted.
+        masked: By row, whether the rollout is left out of every statistic.
+        numbers: Top-level numeric fields, in first-seen order.
+        usage: Numeric fields of `response.usage`.
+        labels: Answers and subset values by field.
+        layouts: By row, which of `layout_names` tells the order of the fields in that row (None if not kept).
+        layout_names: The orders of fields that occur.
+        notes: What the reader decided and the user should know.
+    """
+
+    starts: Ints
+    tasks: Labels
+    agents: Labels
+    rollouts: Labels
+    positions: Ints
+    masked: Mask
+    numbers: dict[str, Column] = field(default_factory=dict)
+    usage: dict[str, Column] = field(default_factory=dict)
+    labels: dict[str, Labels] = field(default_factory=dict)
+    layouts: NDArray[np.uint16] | None = None
+    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_rollouts(self) -> int:
+        """How many rollouts there are, masked ones included."""
+        return len(self.masked)
+
+    @property
+    def n_units(self) -> int:
+        """How many (task, agent) pairs there are."""
+        return len(self.starts) - 1
+
+    def unit_of_row(self) -> Ints:
+        """By row, its unit."""
+        return np.repeat(np.arange(self.n_units), np.diff(self.starts))
+
+    def keep_rows(self, keep: Mask) -> RolloutTable:
+        """The table with some of the rows; all units stay, even if empty."""
+        if keep.all():
+            return self
+        counted = np.concatenate([[0], np.cumsum(keep)])
+        return replace(
+            self,
+            starts=counted[self.starts],
+            rollouts=self.rollouts.take(keep),
+            positions=self.positions[keep],
+            masked=self.masked[keep],
+            numbers={name: column.take(keep) for name, column in self.numbers.items()},
+            usage={name: column.take(keep) for name, column in self.usage.items()},
+            labels={name: labels.take(keep) for name, labels in self.labels.items()},
+            layouts=None if self.layouts is None else self.layouts[keep],
+        )
+
+    def keep_units(self, keep: Mask) -> RolloutTable:
+        """The table with some of the units and their rows."""
+        if keep.all():
+            return self
+        kept = self.keep_rows(np.repeat(keep, np.diff(self.starts)))
+        starts = np.concatenate([kept.starts[:-1][keep], kept.starts[-1:]])
+        return replace(kept, starts=starts, tasks=self.tasks.take(keep), agents=self.agents.take(keep))
+
+    def measured(self) -> RolloutTable:
+        """The table without masked rollouts."""
+        return self.keep_rows(~self.masked)
+
+    def of_agent(self, agent: str | None) -> RolloutTable:
+        """The rollouts of one agent; all of them for None.
+
+        Raises:
+            DataError: No rollout is of that agent.
+        """
+        if agent is None:
+            return self
+        names = self.agent_names()
+        if agent not in names:
+            raise DataError(f"no rollout is of the agent '{agent}'", f"the agents are {', '.join(names[:12])}")
+        return self.keep_units(self.agents.codes == names.index(agent))
+
+    def agent_names(self) -> list[str]:
+        """The agents' names, in the order of their codes."""
+        return names_of(self.agents.values)
+
+    def coverage(self) -> dict[str, int]:
+        """How much is left out because it is masked; empty if nothing is."""
+        if not self.masked.any():
+            return {}
+        measured = np.diff(np.concatenate([[0], np.cumsum(~self.masked)])[self.starts])
+        return {
+            "coverage/measured_rollouts": int((~self.masked).sum()),
+            "coverage/masked_rollouts": int(self.masked.sum()),
+            "coverage/measured_tasks": int((measured > 0).sum()),
+            "coverage/fully_masked_tasks": int((measured == 0).sum()),
+        }
+
+
+def count_missing(columns: Iterable[Column]) -> dict[str, int]:
+    """How many values are missing in the columns together, by reason."""
+    total: dict[str, int] = {}
+    for column in columns:
+        for reason, count in column.missing_reasons().items():
+            total[reason] = total.get(reason, 0) + count
+    return total
