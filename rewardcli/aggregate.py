@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +163,11 @@ def compute_aggregate_metrics(
     return AggregateMetrics(**aggregate_table(table, measured, compute_metrics_fn, get_key_metrics_fn))
 
 
+# Held from one hook to the other: what the first leaves on `self` the second must find, also when two requests are
+# answered at one time. Nothing is lost by it, since Python runs one thread at a time.
+_HOOKS = threading.Lock()
+
+
 class AggregateMetricsMixin:
     """The hooks of an environment, and the endpoint that runs them.
 
@@ -185,8 +192,24 @@ class AggregateMetricsMixin:
         return group_by_task(verify_responses)
 
     async def aggregate_metrics(self, body: AggregateMetricsRequest) -> AggregateMetrics:
-        """Answers `POST /aggregate_metrics`."""
-        return compute_aggregate_metrics(body.verify_responses, self.compute_metrics, self.get_key_metrics)
+        """Answers `POST /aggregate_metrics`, in a thread: the event loop is free meanwhile."""
+        import asyncio
+
+        return await asyncio.to_thread(self._aggregate, body.verify_responses)
+
+    def _aggregate(self, responses: list[dict[str, Any]]) -> AggregateMetrics:
+        with ExitStack() as held:
+
+            def compute_metrics(tasks: Tasks) -> dict[str, Any]:
+                held.enter_context(_HOOKS)
+                return self.compute_metrics(tasks)
+
+            # Unless the hook is overridden, no dicts need be gathered for it.
+            own = getattr(self.compute_metrics, "__func__", None) is AggregateMetricsMixin.compute_metrics
+            try:
+                return compute_aggregate_metrics(responses, None if own else compute_metrics, self.get_key_metrics)
+            except StopIteration as error:  # no future can carry it: whoever awaits would wait for ever
+                raise RuntimeError("a hook raised StopIteration") from error
 
 
 # --- files of rollouts ----------------------------------------------------------------------------------------------

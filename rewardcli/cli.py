@@ -45,7 +45,9 @@ class _Boundary(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except RewardcliError as error:
-            print(f"Error: {error}", file=sys.stderr)
+            print(f"Error: {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"Hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -613,6 +615,36 @@ def extract(
     with written(output_file) as (file,):
         write_table_file(rows, file, output_file)
     output.note(f"wrote {output_file}: {len(rows):,} rollouts")
+
+
+@_command()
+def serve(
+    hooks: Annotated[
+        str | None,
+        typer.Option(
+            help="module:Class deriving from AggregateMetricsMixin, from the working directory or the environment."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="REWARDCLI_TOKEN", help="What callers must send as Authorization: Bearer TOKEN."),
+    ] = None,
+    max_body: Annotated[int, typer.Option(min=1, help="Bytes of the largest body that is let in.")] = 1 << 30,
+) -> None:
+    """Answer POST /aggregate_metrics over HTTP as NeMo Gym's servers do."""
+    try:
+        import uvicorn  # noqa: F401 - its absence is told before anything is done
+
+        from .server import create_app, listen, run
+    except ModuleNotFoundError as error:
+        raise RewardcliError(f"serve needs {error.name}", 'pip install "rewardcli[serve]"') from error
+    application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)
+    listener = listen(host, port, guarded=token is not None)
+    address, number = listener.getsockname()[:2]
+    print(f"listening on http://{f'[{address}]' if ':' in address else address}:{number}", file=sys.stderr, flush=True)
+    run(application, listener)
 
 
 def load_hooks(text: str) -> "AggregateMetricsMixin":

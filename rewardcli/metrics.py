@@ -327,7 +327,8 @@ def mean_by_position(values: Floats, starts: Ints) -> Curve:
     position = np.arange(len(values)) - np.repeat(starts[:-1], np.diff(starts))
     present = np.isfinite(values)
     counts = np.bincount(position[present], minlength=longest)
-    return Curve(np.bincount(position[present], values[present], minlength=longest), counts, counts)
+    total = np.bincount(position[present], values[present], minlength=longest).astype(np.float64)
+    return Curve(total, counts, counts)
 
 
 def std_across_runs(runs: Floats) -> tuple[Floats, Floats]:
@@ -399,6 +400,6 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         mean[block.units] = center
         low[block.units] = ordered[:, 0]
         high[block.units] = ordered[each, n - 1]
-        median[block.units] = ordered[each, (n - 1) // 2] / 2 + ordered[each, n // 2] / 2
+        median[block.units] = 0.5 * ordered[each, (n - 1) // 2] + 0.5 * ordered[each, n // 2]
         std[block.units] = np.where(n > 1, deviation, np.nan)
     return Statistics(count, mean, high, low, median, std)

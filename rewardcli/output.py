@@ -37,6 +37,7 @@ __all__ = [
 
 Format = Literal["table", "json", "csv", "md"]
 _FEWEST_BARS, _BAR_WIDTH = 1, 32
+_UNCUT_WIDTH = 100_000
 
 
 @dataclass(slots=True)
@@ -99,26 +100,20 @@ def _show_tables(tables: Iterable[Table]) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    console = Console(highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, emoji=False, markup=False, width=100_000)  # through a pipe nothing is cut
-    for number, table in enumerate(tables):
-        if number:
-            console.print()
-        shown = RichTable(
-            box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold"
-        )
-        shown.title = Text(table.title) if table.title else None
+    cut = sys.stdout.isatty()  # through a pipe nothing is cut, however long
+    console = Console(highlight=False, emoji=False, markup=False, width=None if cut else _UNCUT_WIDTH)
+    for table in tables:
+        shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         for index, column in enumerate(table.columns):
-            shown.add_column(
-                Text(column), justify="left" if index < table.left else "right", no_wrap=not console.is_terminal
-            )
+            shown.add_column(Text(column), justify="left" if index < table.left else "right", no_wrap=not cut)
         for row in table.rows:
             shown.add_row(*map(Text, row))
         with console.capture() as capture:
+            if table.title:
+                console.print(Text(table.title, style="bold"), soft_wrap=True)
             console.print(shown)
-        text = "\n".join(line.rstrip() for line in capture.get().split("\n"))
-        sys.stdout.write(text if not console.is_terminal else capture.get())
+            console.print()
+        sys.stdout.write("\n".join(line.rstrip() for line in capture.get().split("\n")))
 
 
 def show(report: Report, form: Format) -> None:

@@ -171,12 +171,13 @@ def pass_majority_records(scores: Mapping[str, Floats], answers: Codes | None, s
             for position, value in zip(filled, means.tolist(), strict=True)
         ]
         if len(means) > 1:
-            # Past the last run the first k are all runs.
+            # Past the last run the first k are all runs; where positions have no score, k runs reach beyond k rollouts.
             reached = np.minimum(np.arange(longest), len(means) - 1)
+            behind = m.Curve(first_k.total, first_k.n_tasks[filled[reached]], first_k.n_rollouts[filled[reached]])
             for stat, spread in zip(
                 ("std_dev_across_runs", "std_err_across_runs"), m.std_across_runs(means), strict=True
             ):
-                across.append(_over_k("pass@1[avg-of-k]", name, first_k, spread[reached], stat, first=2))  # type: ignore[arg-type]
+                across.append(_over_k("pass@1[avg-of-k]", name, behind, spread[reached], stat, first=2))  # type: ignore[arg-type]
         prefix = m.prefix_std(values, starts)
         within.append(_over_k("pass@1[avg-of-k]", name, prefix, prefix.mean, "avg_sample_std_dev", first=2))
 

@@ -485,7 +485,7 @@ class RewardProfiler:
 
     def align_rows_and_results(
         self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial_rollouts: bool = False
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Pairs inputs and rollouts by task and rollout index.
 
         Args:
@@ -494,7 +494,7 @@ class RewardProfiler:
             allow_partial_rollouts: Whether inputs without a rollout are let pass.
 
         Returns:
-            The inputs and the rollouts of the pairs, in the order of their keys.
+            The pairs of input and rollout, in the order of their keys.
 
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
@@ -502,7 +502,7 @@ class RewardProfiler:
         profile = self._profile(rows, results, allow_partial_rollouts)
         assert profile.matching is not None
         positions = profile.table.positions
-        return [rows[i] for i in profile.matching.input_of[positions]], [results[i] for i in positions]
+        return [(rows[i], results[j]) for i, j in zip(profile.matching.input_of[positions], positions, strict=True)]
 
     def profile_completion_summary(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> dict[str, Any]:
         """How many of the expected rollouts there are.

@@ -112,12 +112,23 @@ def key_name(value: Hashable) -> str:
 
 
 def names_of(values: Sequence[Hashable]) -> list[str]:
-    """The names of distinct keys: as `key_name`, `(empty)` for "", and a text quoted only where it would collide."""
-    own = {"(empty)" if value == "" else key_name(value) for value in values if not isinstance(value, str) or not value}
-    return [
-        "(empty)" if value == "" else json.dumps(value) if isinstance(value, str) and value in own else key_name(value)
-        for value in values
-    ]
+    """The names of distinct keys: as `key_name`, `(empty)` for "", and a text quoted only where it would collide.
+
+    >>> names_of([1, "1", "a", ""])
+    ['1', '"1"', 'a', '(empty)']
+    """
+    texts = {value for value in values if isinstance(value, str) and value}
+    taken = {"(empty)" if value == "" else key_name(value) for value in values if value not in texts}
+
+    def name(value: Hashable) -> str:
+        if value not in texts:
+            return "(empty)" if value == "" else key_name(value)
+        quoted = str(value)
+        while quoted in taken or (quoted != value and quoted in texts):
+            quoted = json.dumps(quoted, ensure_ascii=False)
+        return quoted
+
+    return [name(value) for value in values]
 
 
 def sorting_order(values: Sequence[Hashable]) -> Ints:
@@ -158,6 +169,13 @@ class Labels:
             codes.append(merged[part.codes])
         return Labels(np.concatenate(codes), list(index), any(part.present for part in parts))
 
+    def filled(self, value: Hashable) -> Labels:
+        """The same labels, with a value where there was none."""
+        if not (self.codes < 0).any():
+            return self
+        merged = Labels.merge([Labels(np.zeros(1, np.int32), [value]), self])
+        return Labels(np.where(self.codes < 0, merged.codes[0], merged.codes[1:]), merged.values)
+
     def sorted(self) -> Labels:
         """The same labels, with the values in sorting order, so that codes compare as their values do."""
         order = sorting_order(self.values)
@@ -191,6 +209,15 @@ class Column:
     def take(self, rows: Any) -> Column:
         """The same column for some of the rows."""
         return Column(self.values[rows], self.kinds[rows], None if self.exact is None else self.exact[rows])
+
+    def spread(self, rows: Ints, length: int) -> Column:
+        """A column that has these values at the rows given, and none elsewhere."""
+        wide = Column.absent(length)
+        wide.values[rows], wide.kinds[rows] = self.values, self.kinds
+        if self.exact is not None:
+            wide.exact = np.full(length, None, dtype=object)
+            wide.exact[rows] = self.exact
+        return wide
 
     @staticmethod
     def merge(parts: Sequence[tuple[int, Column]], length: int) -> Column:
@@ -362,7 +389,7 @@ class RolloutTable:
             "coverage/measured_rollouts": int((~self.masked).sum()),
             "coverage/masked_rollouts": int(self.masked.sum()),
             "coverage/measured_tasks": int((measured > 0).sum()),
-            "coverage/fully_masked_tasks": int((measured == 0).sum()),
+            "coverage/fully_masked_tasks": int(((measured == 0) & (np.diff(self.starts) > 0)).sum()),
         }
 
 

@@ -174,9 +174,7 @@ def arrange(
             f"{rows.where(row)}: no rollout index, while other rows have one",
             "complete the file, or name another field with --rollout-key",
         )
-    default = Labels(np.zeros(1, np.int32), [DEFAULT_AGENT])
-    named = Labels.merge([default, rows.agent])
-    agent = replace(named, codes=np.where(rows.agent.codes < 0, 0, named.codes[1:])).sorted()
+    agent = rows.agent.filled(DEFAULT_AGENT).sorted()
     task, rollout = rows.task.sorted(), rows.rollout.sorted()
     unit = task.codes.astype(np.int64) * len(agent.values) + agent.codes
     order = _order(unit, rollout.codes)

@@ -86,31 +86,44 @@ def label_paths(name: str) -> list[tuple[str, ...]]:
 # --- values to columns ----------------------------------------------------------------------------------------------
 
 
-def column_of(values: list[Any], keep_texts: bool = False) -> Column | None:
+def column_of(values: list[Any], types: set[type], keep_texts: bool = False) -> Column | None:
     """Values of JSON as a column; None if no row has the field.
 
     Args:
         values: Python values as a JSON parser gives them; UNSET where the field is absent.
+        types: The types that occur.
         keep_texts: Whether `exact` holds what is no number.
     """
-    types = set(map(type, values))
-    if types == {type(UNSET)} or not types:
+    if type(UNSET) not in types:
+        return _full_column(values, types, keep_texts) if values else None
+    if len(types) == 1:
         return None
+    rows = np.flatnonzero(np.fromiter((value is not UNSET for value in values), np.bool_, len(values)))
+    found = [values[row] for row in rows.tolist()]
+    return _full_column(found, types - {type(UNSET)}, keep_texts).spread(rows, len(values))
+
+
+def _full_column(values: list[Any], types: set[type], keep_texts: bool) -> Column:
+    """The column of values of which none is unset."""
     count = len(values)
-    if types <= {float}:
-        numbers, kinds = np.fromiter(values, np.float64, count), np.full(count, FLOAT, np.uint8)
-    elif types <= {bool}:
-        return Column(np.fromiter(values, np.float64, count), np.full(count, BOOLEAN, np.uint8))
+    of_types = {_KIND_OF[kind] for kind in types}
+    kinds = (
+        np.full(count, of_types.pop(), np.uint8)
+        if len(of_types) == 1
+        else np.fromiter(map(_KIND_OF.__getitem__, map(type, values)), np.uint8, count)
+    )
+    numeric = kinds >= INTEGER
+    if numeric.all():
+        numbers = _floats(values)
     else:
-        kinds = np.fromiter(map(_KIND_OF.__getitem__, map(type, values)), np.uint8, count)
-        numeric = kinds >= INTEGER
         numbers = np.full(count, np.nan)
-        numbers[numeric] = [_as_float(value) for value in compress(values, numeric.tolist())]
-    strange = ~np.isfinite(numbers) & (kinds >= INTEGER)
-    kinds[strange & np.isnan(numbers)] = NAN
-    kinds[strange & np.isinf(numbers)] = INFINITE
-    column = Column(np.where(kinds >= INTEGER, numbers, np.nan) if strange.any() else numbers, kinds)
-    beyond = (kinds == INTEGER) & ~(np.abs(numbers) < _EXACT_LIMIT)
+        numbers[numeric] = _floats(list(compress(values, numeric.tolist())))
+    strange = numeric & ~np.isfinite(numbers)
+    if strange.any():
+        kinds[strange] = np.where(np.isnan(numbers[strange]), NAN, INFINITE)
+        numbers[strange] = np.nan
+    column = Column(numbers, kinds)
+    beyond = (kinds == INTEGER) & (np.abs(numbers) >= _EXACT_LIMIT)
     if keep_texts:
         beyond |= kinds == NOT_A_NUMBER
     if beyond.any():
@@ -120,11 +133,23 @@ def column_of(values: list[Any], keep_texts: bool = False) -> Column | None:
     return column
 
 
+def _floats(values: list[Any]) -> NDArray[np.float64]:
+    try:
+        return np.fromiter(values, np.float64, len(values))
+    except OverflowError:
+        return np.fromiter(map(_as_float, values), np.float64, len(values))
+
+
 def _as_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:  # an integer beyond 1.8e308
         return float("inf") if value > 0 else float("-inf")
+
+
+def _first_set(first: list[Any], second: list[Any]) -> list[Any]:
+    """By row, the first value that is set."""
+    return [b if a is UNSET else a for a, b in zip(first, second, strict=True)]
 
 
 class _Coder:
@@ -141,8 +166,8 @@ class _Coder:
         values = alternatives[0]
         types = set(map(type, values))
         for other in alternatives[1:]:
-            if type(UNSET) in types:
-                values = [second if first is UNSET else first for first, second in zip(values, other, strict=True)]
+            if types != (types := types - {type(UNSET)}):
+                values = _first_set(values, other) if types else other
                 types = set(map(type, values))
         self._present |= bool(types - {type(UNSET)})
         if not types <= {str, int, type(UNSET), type(None)}:
@@ -226,7 +251,7 @@ class ChunkBuilder:
         self,
         rows: list[Any],
         line_numbers: Sequence[int] | NDArray[np.uint32],
-        ordinals: Iterable[int] = (),
+        ordinals: Sequence[int] | NDArray[np.int64] = (),
         whole: dict[int, Any] | None = None,
         places: NDArray[np.int64] | None = None,
     ) -> None:
@@ -249,14 +274,14 @@ class ChunkBuilder:
         def alternatives(name: str) -> list[list[Any]]:
             return [values(rows, path) for path in label_paths(name)]
 
-        self._task.add(*([list(ordinals)] if self.fields.task == LINE_KEY else alternatives(self.fields.task)))
+        self._task.add(*([np.asarray(ordinals).tolist()] if self.fields.task == LINE_KEY else alternatives(self.fields.task)))
         if self.fields.rollout is not None:
             self._rollout.add(*alternatives(self.fields.rollout))
         self._agent.add(*alternatives(self.fields.agent))
         for name, coder in self._labels.items():
             coder.add(*alternatives(name))
         mask = values(rows, (MASK,))
-        self._masked.append(np.fromiter((value is True for value in mask), np.bool_, len(rows)))
+        self._masked.append(np.array([value is True for value in mask]) if True in mask else np.zeros(len(rows), np.bool_))
         if self.fields.numbers is None:
             for name in self.layout.keys:
                 if name not in self._never_numbers:
@@ -268,15 +293,18 @@ class ChunkBuilder:
             for name in self.fields.numbers:
                 first, *others = alternatives(name)
                 for other in others:
-                    first = [b if a is UNSET else a for a, b in zip(first, other, strict=True)]
+                    first = _first_set(first, other)
                 self._add_number(self._numbers, name, first)
                 if UNSET in first:
                     self._add_number(self._usage, name, values(rows, (*USAGE, name)))
         self._length += len(rows)
 
     def _add_number(self, columns: dict[str, list[tuple[int, Column]]], name: str, values: list[Any]) -> None:
-        column = column_of(values, keep_texts=self.learns and name == REWARD and columns is self._numbers)
-        if column is not None:
+        reward = self.learns and name == REWARD and columns is self._numbers
+        types = set(map(type, values))
+        if self.learns and not reward and name not in columns and max(_KIND_OF[kind] for kind in types) < INTEGER:
+            return
+        if (column := column_of(values, types, keep_texts=reward)) is not None:
             columns.setdefault(name, []).append((self._length, column))
 
     def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:

@@ -194,10 +194,11 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             rows, whole, bad = builder.layout.decode(lines)
             numbers = np.arange(line_number + 1, line_number + 1 + len(lines), dtype=np.uint32)
             ordinals = np.arange(ordinal, ordinal + len(lines))
+            size = sum(map(len, lines))
             places = place + np.cumsum([0, *map(len, lines)])[:-1] if fields.places else None
             line_number += len(lines)
             ordinal += len(lines)
-            place += sum(map(len, lines))
+            place += size
             if bad:
                 errors = [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
                 skipped += errors
@@ -212,9 +213,9 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
                 whole = {positions[i]: row for i, row in whole.items()}
                 numbers, ordinals = numbers[good], ordinals[good]
                 places = None if places is None else places[good]
-            builder.add(rows, numbers, ordinals.tolist(), whole, places)
+            builder.add(rows, numbers, ordinals, whole, places)
             if advance:
-                advance(sum(map(len, lines)))
+                advance(size)
     finally:
         if collecting:
             gc.enable()

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +39,8 @@ __all__ = [
 STDIN = "-"
 BATCH_BYTES = 4 << 20
 FIRST_BATCH_BYTES = 256 << 10  # the first batch may have to be parsed whole, to learn the fields
-HEAD_BYTES = 1 << 20
+HEAD_BYTES = READ_BYTES = 1 << 20
+SMALL_READ_BYTES = 64 << 10
 # A part is large enough that its own costs vanish, and small enough that the last one keeps no core waiting.
 SMALLEST_PART, LARGEST_PART = 8 << 20, 128 << 20
 
@@ -118,6 +119,7 @@ def expand(paths: list[str]) -> list[str]:
             found += matches or _missing(path, "no file matches", "check the pattern")
         elif os.path.isdir(path):
             shards = [os.path.join(path, name) for name in sorted(os.listdir(path)) if _is_shard(name)]
+            shards = [shard for shard in shards if os.path.isfile(shard)]
             found += shards or _missing(
                 path, "a directory without rollout files", "name a file, or a directory of them"
             )
@@ -162,7 +164,7 @@ def _open_raw(path: str) -> IO[bytes]:
         if _is_remote(path):
             filesystem, inner = _remote(path)
             return filesystem.open(inner, "rb")  # type: ignore[no-any-return]
-        return open(path, "rb", buffering=HEAD_BYTES)
+        return open(path, "rb", buffering=READ_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the path; - reads standard input") from error
     except OSError as error:
@@ -173,17 +175,17 @@ def _compression_of(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
-    """The decompressed stream; many members or frames one after the other are one stream."""
+def _decompressor(compression: str) -> Any:
+    """What decompresses one member or frame; all of them have `decompress`, `eof` and `unused_data`."""
     if compression == "gzip":
-        from isal import igzip
+        from isal import isal_zlib
 
-        return igzip.GzipFile(fileobj=stream, mode="rb")  # type: ignore[return-value]
+        return isal_zlib.decompressobj(wbits=31)
     if compression == "zstd":
         import zstandard
 
-        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=True)  # type: ignore[return-value]
-    return bz2.BZ2File(stream) if compression == "bzip2" else lzma.LZMAFile(stream)  # type: ignore[return-value]
+        return zstandard.ZstdDecompressor().decompressobj()
+    return bz2.BZ2Decompressor() if compression == "bzip2" else lzma.LZMADecompressor()
 
 
 def _corruptions() -> tuple[type[BaseException], ...]:
@@ -194,12 +196,36 @@ def _corruptions() -> tuple[type[BaseException], ...]:
     return (EOFError, OSError, zlib.error, isal_zlib.error, lzma.LZMAError, ZstdError)
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read1(HEAD_BYTES):  # type: ignore[attr-defined]
+def _decompressed(blocks: Iterable[bytes], compression: str) -> Iterator[bytes]:
+    """The decompressed blocks; members or frames that follow each other are one stream.
+
+    Small blocks in: where the data is damaged, only what the block before it gave is known to be right.
+    """
+    member = None
+    for block in blocks:
+        data = block
+        while data:
+            if member is None:
+                data = data.lstrip(b"\0")  # padding between members
+                if not data:
+                    break
+                member = _decompressor(compression)
+            if made := member.decompress(data):
+                yield made
+            data, member = (member.unused_data, None) if member.eof else (b"", member)
+    if member is not None:
+        raise EOFError("the stream is cut off")
+
+
+def _blocks(stream: IO[bytes], head: bytes = b"", size: int = READ_BYTES) -> Iterator[bytes]:
+    """The stream in blocks, beginning with what was already read of it."""
+    for begin in range(0, len(head), size):
+        yield head[begin : begin + size]
+    while block := stream.read(size):
         yield block
 
 
-def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
     """The same blocks, made in a thread of its own a few blocks ahead, so that decompressing overlaps with parsing."""
     made: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4)
     stopped = threading.Event()
@@ -268,12 +294,12 @@ def head_of(path: str, size: int = HEAD_BYTES) -> tuple[str | None, bytes]:
         return None, raw
     head = b""
     try:
-        with _decompressed(io.BytesIO(raw), compression) as stream:
-            # Small steps: the head ends in the middle of the compressed data, and what comes before that counts.
-            while len(head) < size and (block := stream.read(4096)):
-                head += block
+        for block in _decompressed(_blocks(io.BytesIO(raw), size=SMALL_READ_BYTES), compression):
+            head += block
+            if len(head) >= size:
+                break
     except _corruptions():
-        pass
+        pass  # the head ends in the middle of the compressed data; what came before counts
     return compression, head
 
 
@@ -315,9 +341,10 @@ def read_batches(
         return
     position = 0
     try:
-        for lines in _lines(_stream(part)):
-            position += sum(map(len, lines))
-            yield lines
+        with closing(_stream(part)) as blocks:
+            for lines in _lines(blocks):
+                position += sum(map(len, lines))
+                yield lines
     except _corruptions() as error:
         reason = f"{part.name}: the {part.compression} data is corrupt or cut off after {position} decompressed bytes ({error})"
         if not skip_errors or part.compression is None:
@@ -326,32 +353,15 @@ def read_batches(
             on_skip(reason)
 
 
-def _stream(part: Part) -> Iterator[bytes]:
-    raw = _open_raw(part.path)
+def _stream(part: Part) -> Generator[bytes]:
     head = _stdin_head.pop() if part.path == STDIN and _stdin_head else b""
-    if part.compression:
-        source = raw if not head else io.BufferedReader(_Chained(head, raw))
-        yield from _ahead(_blocks(_decompressed(source, part.compression)))
-        return
-    if head:
-        yield head
-    yield from _blocks(raw)
-
-
-class _Chained(io.RawIOBase):
-    """A stream of which the head was already read."""
-
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
-        self._head, self._rest = head, rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._head[: len(buffer)] or self._rest.read(len(buffer))
-        buffer[: len(data)] = data
-        self._head = self._head[len(data) :]
-        return len(data)
+    raw = _open_raw(part.path)
+    with nullcontext() if part.path == STDIN else raw:
+        if part.compression is None:
+            yield from _blocks(raw, head)
+        else:
+            with closing(_ahead(_decompressed(_blocks(raw, head, SMALL_READ_BYTES), part.compression))) as blocks:
+                yield from blocks
 
 
 def _read_range(part: Part, end: int) -> Iterator[list[bytes]]:
@@ -366,8 +376,9 @@ def _read_range(part: Part, end: int) -> Iterator[list[bytes]]:
                     f"{part.name}: the file became shorter while it was read", "run again when nothing writes to it"
                 )
             position += sum(map(len, lines))
-            if position > end:  # rows appended after the start; the range ends where the file then ended
-                lines[-1] = lines[-1][: len(lines[-1]) - (position - end)]
+            if position > end:  # a line of the next part, or rows appended after the end was taken
+                last = lines.pop()
+                lines += [kept] if (kept := last[: len(last) - (position - end)]) else []
             yield lines
 
 
@@ -386,12 +397,15 @@ def lines_before(part: Part) -> int:
 def seekable(path: str) -> IO[bytes]:
     """The file's decompressed bytes, to be read at any place; a compressed file is unpacked to a temporary one."""
     compression, _ = head_of(path, 16)
-    raw = _open_raw(path)
     if compression is None:
-        return raw
+        return _open_raw(path)
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with _decompressed(raw, compression) as stream:
-        shutil.copyfileobj(stream, unpacked, BATCH_BYTES)
+    try:
+        for lines in read_batches(Part(path, compression=compression)):
+            unpacked.writelines(lines)
+    except BaseException:
+        unpacked.close()
+        raise
     return unpacked
 
 
@@ -402,7 +416,7 @@ def kept_for_again(paths: list[str], wanted: bool) -> Iterator[list[str]]:
         yield paths
         return
     with tempfile.NamedTemporaryFile(prefix="rewardcli-stdin-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy, HEAD_BYTES)
+        shutil.copyfileobj(sys.stdin.buffer, copy, READ_BYTES)
         copy.flush()
         yield [copy.name if path == STDIN else path for path in paths]
 
