@@ -625,7 +625,9 @@ def serve(
             help="module:Class deriving from AggregateMetricsMixin, from the working directory or the environment."
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with a token.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine only with a token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8000,
     token: Annotated[
         str | None,
@@ -643,7 +645,7 @@ def serve(
     application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)
     listener = listen(host, port, guarded=token is not None)
     address, number = listener.getsockname()[:2]
-    print(f"listening on http://{f'[{address}]' if ':' in address else address}:{number}", file=sys.stderr, flush=True)
+    Output().note(f"listening on http://{f'[{address}]' if ':' in address else address}:{number}")
     run(application, listener)
 
 
