@@ -274,30 +274,40 @@ class ChunkBuilder:
         def alternatives(name: str) -> list[list[Any]]:
             return [values(rows, path) for path in label_paths(name)]
 
-        self._task.add(*([np.asarray(ordinals).tolist()] if self.fields.task == LINE_KEY else alternatives(self.fields.task)))
+        self._task.add(
+            *([np.asarray(ordinals).tolist()] if self.fields.task == LINE_KEY else alternatives(self.fields.task))
+        )
         if self.fields.rollout is not None:
             self._rollout.add(*alternatives(self.fields.rollout))
         self._agent.add(*alternatives(self.fields.agent))
         for name, coder in self._labels.items():
             coder.add(*alternatives(name))
         mask = values(rows, (MASK,))
-        self._masked.append(np.array([value is True for value in mask]) if True in mask else np.zeros(len(rows), np.bool_))
+        self._masked.append(
+            np.array([value is True for value in mask]) if True in mask else np.zeros(len(rows), np.bool_)
+        )
         if self.fields.numbers is None:
-            for name in self.layout.keys:
-                if name not in self._never_numbers:
-                    self._add_number(self._numbers, name, values(rows, (name,)))
-            for name in self.layout.keys_below(*USAGE):
-                self._add_number(self._usage, name, values(rows, (*USAGE, name)))
-            self._add_layouts(len(rows), whole or {})
+            self._add_every_number(rows, whole or {})
         else:
             for name in self.fields.numbers:
-                first, *others = alternatives(name)
-                for other in others:
-                    first = _first_set(first, other)
-                self._add_number(self._numbers, name, first)
-                if UNSET in first:
-                    self._add_number(self._usage, name, values(rows, (*USAGE, name)))
+                self._add_wanted_number(rows, name)
         self._length += len(rows)
+
+    def _add_every_number(self, rows: list[Any], whole: dict[int, Any]) -> None:
+        for name in self.layout.keys:
+            if name not in self._never_numbers:
+                self._add_number(self._numbers, name, self.layout.values(rows, (name,)))
+        for name in self.layout.keys_below(*USAGE):
+            self._add_number(self._usage, name, self.layout.values(rows, (*USAGE, name)))
+        self._add_layouts(len(rows), whole)
+
+    def _add_wanted_number(self, rows: list[Any], name: str) -> None:
+        first, *others = (self.layout.values(rows, path) for path in label_paths(name))
+        for other in others:
+            first = _first_set(first, other)
+        self._add_number(self._numbers, name, first)
+        if type(UNSET) in set(map(type, first)):  # usage counts only where the field is absent at the top level
+            self._add_number(self._usage, name, self.layout.values(rows, (*USAGE, name)))
 
     def _add_number(self, columns: dict[str, list[tuple[int, Column]]], name: str, values: list[Any]) -> None:
         reward = self.learns and name == REWARD and columns is self._numbers
@@ -328,7 +338,8 @@ class ChunkBuilder:
             return np.concatenate(arrays) if arrays else np.empty(0, kind)
 
         def merged(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
-            # A field that never holds a number is no column, save the reward, which is shown as found, and what was asked for.
+            # A field that never holds a number is no column, save the reward, which is shown as found, and what was
+            # asked for.
             found = {name: Column.merge(columns.pop(name), length) for name in list(columns)}
             if not self.learns:
                 return found

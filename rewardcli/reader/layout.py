@@ -149,34 +149,35 @@ class Layout:
                 return list(map(self._decode, lines)), {}, {}
             except _UNDECODABLE:
                 pass
-        rows: list[Any] = []
+        rows, whole, bad = self._decode_each(lines)
+        # No generator: every row is to be learnt from.
+        news = any([self._root.learn(row) for row in whole.values()]) and self._root.learns
+        if news:
+            self._build()
+        if news and not self._learning:
+            self._rebuilds += 1
+            return self.decode(lines)  # the rows decoded before are of the old type
+        self._learning = self._rebuilds > _MOST_REBUILDS
+        for position, row in whole.items():
+            rows[position] = self._root.convert(row)
+        return rows, whole, bad
+
+    def _decode_each(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
+        """One line after the other, parsing whole what the type does not fit; all lines while learning."""
+        rows: list[Any] = [None] * len(lines)
         whole: dict[int, Any] = {}
         bad: dict[int, str] = {}
         for position, line in enumerate(lines):
-            try:
-                rows.append(load_row(line) if self._learning else self._decode(line))
-                if self._learning:
-                    whole[position] = rows[-1]
-            except _UNDECODABLE + (ValueError,):
-                rows.append(None)
+            if not self._learning:
                 try:
-                    whole[position] = load_row(line)
-                except ValueError as error:
-                    bad[position] = str(error) if line.strip() else ""
-        news = False
-        for row in whole.values():
-            news |= self._root.learn(row)
-        if news and self._root.learns:
-            learning = self._learning
-            self._rebuilds += not learning
-            self._learning = self._rebuilds > _MOST_REBUILDS
-            self._build()
-            if not learning:  # the rows decoded before are of the old type
-                return self.decode(lines)
-        elif self._learning:
-            self._learning = self._rebuilds > _MOST_REBUILDS
-        for position, row in whole.items():
-            rows[position] = self._root.convert(row)
+                    rows[position] = self._decode(line)
+                    continue
+                except _UNDECODABLE:
+                    pass
+            try:
+                whole[position] = load_row(line)
+            except ValueError as error:
+                bad[position] = str(error) if line.strip() else ""
         return rows, whole, bad
 
     def values(self, rows: list[Any], path: Sequence[str]) -> list[Any]:
@@ -237,7 +238,8 @@ def load_row(line: bytes) -> dict[str, Any]:
     if "\\ud" in text or "\\uD" in text:
         row = _without_surrogates(row)
     if not isinstance(row, dict):
-        raise ValueError(f"1: expected an object, found {_KIND_NAMES.get(type(row), 'a number')}")
+        found = _KIND_NAMES.get(type(row), "a number")
+        raise ValueError(f"1: expected an object, found {found}")  # noqa: TRY004 - a wrong value in the data
     return row
 
 

@@ -21,16 +21,11 @@ from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_nam
 from .arrange import Rows
 from .columns import LINE_KEY, Chunk, Fields
 
-__all__ = ["SCHEMA_VERSION", "is_table_file", "read_table_file", "table_fields", "write_table_file"]
+__all__ = ["SCHEMA_VERSION", "read_table_file", "table_fields", "write_table_file"]
 
 SCHEMA_VERSION = 1
 _SCHEMA_KEY = b"rewardcli.schema"
 _INT64 = range(-(2**63), 2**63)
-
-
-def is_table_file(path: str) -> bool:
-    """Whether the path names a table file rather than rows of JSON."""
-    return path.endswith(".parquet")
 
 
 def _pyarrow(path: str) -> tuple[Any, Any]:

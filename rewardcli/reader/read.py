@@ -16,10 +16,10 @@ from ..errors import DataError, FieldError, LineError
 from ..table import Labels
 from .arrange import Rows, merge_chunks
 from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
-from .engine import EngineName, available_cores, make_engine
+from .engine import EngineName, InProcess, available_cores, make_engine
 from .layout import UNSET, load_row, look_up
-from .parquet import is_table_file, read_table_file, table_fields
-from .sources import STDIN, Part, head_of, lines_before, parts_of, read_batches
+from .parquet import read_table_file, table_fields
+from .sources import STDIN, Part, head_of, is_table_file, lines_before, parts_of, read_batches
 
 __all__ = [
     "Head",
@@ -41,6 +41,7 @@ ROLLOUT_GUESSES = ("rollout_index", "trial", "sample", "sample_index", "attempt"
 SMALLEST_SHARED = 24 << 20
 
 Advance = Callable[[int], None]
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Head:
 def _read_head(path: str, most: int = 64) -> Head:
     head = Head("<stdin>" if path == STDIN else path)
     _, start = head_of(path)
-    for line in islice(start.removeprefix(b"\xef\xbb\xbf").splitlines(), most):
+    for line in islice(start.removeprefix(_BOM).splitlines(), most):
         try:
             head.rows.append(load_row(line))
         except ValueError:  # the reader itself will say what is wrong, with its line
@@ -180,46 +181,42 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
     Raises:
         LineError: A line is no rollout, and errors are not skipped or there are too many of them.
     """
+    if part.table:
+        return read_table_file(part.path, fields)
     builder = ChunkBuilder(fields)
     skipped: list[tuple[int, str]] = []
-    line_number = ordinal = 0
+    n_lines = n_rows = 0  # rows are the lines that are not blank, bad ones included
     place = part.start
     collecting = gc.isenabled()
     gc.disable()  # the rows of a batch hold no cycles, and there are many of them
     try:
         for lines in read_batches(part, skip_errors, lambda reason: skipped.append((0, reason))):
-            if not line_number and part.start == 0 and lines[0].startswith(b"\xef\xbb\xbf"):
-                lines[0] = lines[0][3:]
-                place += 3
+            if place == 0 and lines[0].startswith(_BOM):
+                lines[0] = lines[0][len(_BOM) :]
+                place = len(_BOM)
+            sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+            numbers = np.arange(n_lines + 1, n_lines + 1 + len(lines), dtype=np.uint32)
+            ordinals = np.arange(n_rows, n_rows + len(lines))
+            places = place + np.cumsum(sizes) - sizes if fields.places else None
             rows, whole, bad = builder.layout.decode(lines)
-            numbers = np.arange(line_number + 1, line_number + 1 + len(lines), dtype=np.uint32)
-            ordinals = np.arange(ordinal, ordinal + len(lines))
-            size = sum(map(len, lines))
-            places = place + np.cumsum([0, *map(len, lines)])[:-1] if fields.places else None
-            line_number += len(lines)
-            ordinal += len(lines)
-            place += size
             if bad:
-                errors = [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
-                skipped += errors
-                if errors and (not skip_errors or len(skipped) > max_errors):
-                    raise _line_error(part, errors[0] if not skip_errors else skipped[0], skip_errors, max_errors)
-                blank = np.array([i in bad and not bad[i] for i in range(len(lines))])
-                ordinals -= np.cumsum(blank)
-                ordinal -= int(blank.sum())
+                skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
+                if len(skipped) > (max_errors if skip_errors else 0):
+                    raise _line_error(part, skipped[0], skip_errors, max_errors)
+                ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
                 good = [i for i in range(len(lines)) if i not in bad]
-                positions = {line: row for row, line in enumerate(good)}
-                rows = [rows[i] for i in good]
-                whole = {positions[i]: row for i, row in whole.items()}
-                numbers, ordinals = numbers[good], ordinals[good]
-                places = None if places is None else places[good]
+                rows, whole, _ = builder.layout.decode([lines[i] for i in good])
+                numbers, ordinals, places = (None if a is None else a[good] for a in (numbers, ordinals, places))
             builder.add(rows, numbers, ordinals, whole, places)
+            n_lines += len(lines)
+            n_rows += len(lines) - sum(1 for reason in bad.values() if not reason)
+            place += int(sizes.sum())
             if advance:
-                advance(size)
+                advance(int(sizes.sum()))
     finally:
         if collecting:
             gc.enable()
-    return builder.chunk(part.name, line_number, skipped)
+    return builder.chunk(part.name, n_lines, skipped)
 
 
 def _describe(reason: str, line: bytes) -> str:
@@ -235,15 +232,14 @@ def _line_error(part: Part, error: tuple[int, str], skip_errors: bool, max_error
     line, reason = error
     where = f"{part.name}:{line + lines_before(part)}:{reason}"
     if skip_errors:
-        return LineError(
-            f"more than {max_errors} lines are no rollouts, the first at {where}",
-            "raise --max-errors, or mend the file",
-        )
+        return _too_many_errors(max_errors, where)
     return LineError(where, "mend or delete the line, or leave such lines out with --on-error skip")
 
 
-def _read_task(task: Part | str, fields: Fields, skip_errors: bool, max_errors: int) -> Chunk:
-    return read_table_file(task, fields) if isinstance(task, str) else read_part(task, fields, skip_errors, max_errors)
+def _too_many_errors(most: int, first: str) -> LineError:
+    return LineError(
+        f"more than {most} lines are no rollouts, the first at {first}", "raise --max-errors, or mend the file"
+    )
 
 
 def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progress: Progress | None = None) -> Rows:
@@ -258,54 +254,43 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
     Raises:
         DataError: A file cannot be read, or there are no rollouts at all.
     """
-    skip_errors = options.on_error == "skip"
     jobs = options.jobs or available_cores()
-    text_paths = [path for path in paths if not is_table_file(path)]
-    parts: dict[str, list[Part]] = {}
-    for part in parts_of(text_paths, jobs):
-        parts.setdefault(part.path, []).append(part)
-    tasks: list[Part | str] = [task for path in paths for task in parts.get(path, [path])]
-    size = sum(part.size for group in parts.values() for part in group)
-    streams = sum(1 for task in tasks if isinstance(task, str) or task.end is None)
-    if options.engine == "local" and ((size < SMALLEST_SHARED and streams < 2) or len(tasks) < 2 or STDIN in paths):
-        jobs = 1
-    chunks: list[Chunk] = []
+    parts = parts_of(list(paths), jobs)
+    alone = options.engine == "local" and not _worth_sharing(parts)
+    remote = any("://" in path for path in paths)
+    engine = make_engine(options.engine, 1 if alone else jobs, options.ray_address, fork_safe=not remote)
+    here = progress.advance if progress and isinstance(engine, InProcess) else None
+    work = partial(
+        read_part,
+        fields=fields,
+        skip_errors=options.on_error == "skip",
+        max_errors=options.max_errors,
+        advance=here,
+    )
     if progress:
-        progress.begin(size if not streams else None)
-    if jobs == 1 and options.engine == "local":
-        advance = progress.advance if progress else None
-        for task in tasks:
-            chunks.append(
-                read_table_file(task, fields)
-                if isinstance(task, str)
-                else read_part(task, fields, skip_errors, options.max_errors, advance)
-            )
-    else:
-        work = partial(_read_task, fields=fields, skip_errors=skip_errors, max_errors=options.max_errors)
-        engine = make_engine(
-            options.engine, jobs, options.ray_address, fork_safe=not any("://" in path for path in paths)
-        )
-        for task, chunk in zip(tasks, engine.run(work, tasks), strict=True):
-            chunks.append(chunk)
-            if progress:
-                progress.advance(0 if isinstance(task, str) else task.size)
+        progress.begin(None if any(part.end is None for part in parts) else sum(part.size for part in parts))
+    chunks: list[Chunk] = []
+    for part, chunk in zip(parts, engine.run(work, parts), strict=True):
+        chunks.append(chunk)
+        if progress and not here:
+            progress.advance(part.size)
     if fields.task == LINE_KEY:
         _number_rows(chunks)
     rows = merge_chunks(chunks)
     if len(rows.skipped) > options.max_errors:
-        raise LineError(
-            f"more than {options.max_errors} lines are no rollouts, the first at {rows.skipped[0]}",
-            "raise --max-errors, or mend the file",
-        )
+        raise _too_many_errors(options.max_errors, rows.skipped[0])
     if not len(rows):
-        raise DataError(
-            f"{', '.join(map(_shown, paths[:3]))}: no rollouts", "check that this is the file that was meant"
-        )
+        shown = ", ".join("<stdin>" if path == STDIN else path for path in paths[:3])
+        raise DataError(f"{shown}: no rollouts", "check that this is the file that was meant")
     return rows
 
 
-def _shown(path: str) -> str:
-    return "<stdin>" if path == STDIN else path
+def _worth_sharing(parts: Sequence[Part]) -> bool:
+    """Whether worker processes gain more than they cost; standard input can be read only here."""
+    if any(part.path == STDIN for part in parts):
+        return False
+    streams = sum(part.end is None for part in parts)
+    return streams > 1 or (len(parts) > 1 and sum(part.size for part in parts) >= SMALLEST_SHARED)
 
 
 def _number_rows(chunks: Iterable[Chunk]) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Part",
     "expand",
     "head_of",
+    "is_table_file",
     "kept_for_again",
     "lines_before",
     "output_stem",
@@ -53,12 +54,13 @@ NOT_ROLLOUTS = ("materialized_inputs", "_reward_profiling")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes to read: `start` up to `end` of a file, both at line ends, or (`end` None) a whole stream."""
+    """What is read in one go: bytes of a file from `start` to `end`, both at line ends; or all of it (`end` None)."""
 
     path: str
     start: int = 0
     end: int | None = None
     compression: str | None = None
+    table: bool = False  # a Parquet table of rollouts rather than rows of JSON
 
     @property
     def name(self) -> str:
@@ -72,6 +74,11 @@ class Part:
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
+
+
+def is_table_file(path: str) -> bool:
+    """Whether the path names a Parquet table rather than rows of JSON."""
+    return path.endswith(".parquet")
 
 
 def _is_remote(path: str) -> bool:
@@ -308,6 +315,9 @@ def parts_of(paths: list[str], jobs: int) -> list[Part]:
     plain: list[tuple[str, int]] = []
     parts: dict[str, list[Part]] = {}
     for path in paths:
+        if is_table_file(path):
+            parts[path] = [Part(path, table=True)]
+            continue
         compression, _ = head_of(path, 16) if path != STDIN else head_of(path)
         if path == STDIN or compression:
             parts[path] = [Part(path, compression=compression)]
