@@ -104,7 +104,8 @@ def aggregate_table(
     Args:
         table: The rollouts.
         tasks: Gives the measured rollouts as dicts, by task; called only for `compute_metrics_fn`.
-        compute_metrics_fn, get_key_metrics_fn: As for `compute_aggregate_metrics`.
+        compute_metrics_fn: As for `compute_aggregate_metrics`.
+        get_key_metrics_fn: As for `compute_aggregate_metrics`.
 
     Returns:
         The fields of `AggregateMetrics`, as strict JSON can hold them.
@@ -175,7 +176,7 @@ class AggregateMetricsMixin:
         `nemo_gym`'s mixin of the same name.
     """
 
-    def compute_metrics(self, tasks: Tasks) -> dict[str, Any]:
+    def compute_metrics(self, tasks: Tasks) -> dict[str, Any]:  # noqa: ARG002 - for those who override it
         """Metrics beyond the profile: to be overridden.
 
         Args:
@@ -216,7 +217,7 @@ class AggregateMetricsMixin:
 
 
 def sent(row: dict[str, Any]) -> dict[str, Any]:
-    """A rollout as NeMo Gym's client sends it: without the prompt and the trajectory, of the response only the usage."""
+    """A rollout as NeMo Gym's client sends it: without prompt and trajectory, of the response only the usage."""
     kept = {key: value for key, value in row.items() if key not in _NOT_SENT}
     if "response" in kept:
         response = kept["response"]
@@ -256,9 +257,10 @@ def aggregate_agents(
         mine = table.keep_units(table.agents.codes == code)
         alone = replace(mine, agents=Labels(np.zeros(mine.n_units, np.int32), [DEFAULT_AGENT]))
 
-        def tasks(measured: RolloutTable = alone.measured()) -> Tasks:
+        def tasks(table: RolloutTable = alone) -> Tasks:
             if parts is None:
                 raise DataError("--hooks needs the rollouts themselves", "name files of JSON rows, not tables")
+            measured = table.measured()
             rows = {position: sent(row) for position, row in _rows_again(parts, set(measured.positions.tolist()))}
             ordered = [rows[position] for position in measured.positions.tolist()]
             starts = measured.starts.tolist()

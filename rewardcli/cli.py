@@ -66,7 +66,7 @@ app = typer.Typer(
     cls=_Boundary,
     name="rewardcli",
     help="Turn LLM rollouts into numbers people can trust.",
-    epilog="Exit status: 0 done, 1 bad data or files, 2 bad usage, 130 interrupted, 141 the reader of the pipe has gone.",
+    epilog="Exit status: 0 done, 1 bad data or files, 2 bad usage, 130 interrupted, 141 pipe closed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -104,7 +104,7 @@ class Reading:
     rollouts: Annotated[
         list[str],
         typer.Argument(
-            help="Files of rollouts (.jsonl, .gz, .zst, .parquet, …), globs, directories of shards, URLs; - for standard input.",
+            help="Files of rollouts (.jsonl, .gz, .zst, .parquet, …), globs, directories, URLs; - for standard input.",
             show_default=False,
         ),
     ]
@@ -137,6 +137,7 @@ class Reading:
     ray_address: Annotated[str | None, _option(_READING, help="Ray cluster to join (with --engine ray).")] = None
 
     def options(self) -> "ReadOptions":
+        """The options as the reader takes them."""
         from .reader import ReadOptions
 
         return ReadOptions(
@@ -169,6 +170,7 @@ class Scoring:
     ] = None
 
     def specs(self) -> "list[ScoreSpec]":
+        """The scores that are asked for."""
         from .passk import ScoreSpec
 
         specs = [ScoreSpec.parse(text) for text in self.score or ["accuracy=reward"]]
@@ -329,7 +331,8 @@ def _tell_shrinking(output: Output, records: "Sequence[Record]") -> None:
         if by_k[first] != by_k[last]:
             where = f"{subset}/" if subset else ""
             output.note(
-                f"{where}pass@k/{score} is over fewer tasks as k grows ({by_k[first]} at k={first}, {by_k[last]} at k={last}):"
+                f"{where}pass@k/{score} is over fewer tasks as k grows"
+                f" ({by_k[first]} at k={first}, {by_k[last]} at k={last}):"
                 " a task with fewer than k rollouts does not count"
             )
 
@@ -384,9 +387,12 @@ def profile(
         bool, typer.Option("--allow-partial", help="Profile though inputs have no rollout yet.")
     ] = False,
 ) -> None:
-    """Profile every numeric field by task and by agent; writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json."""
+    """Profile every numeric field by task and by agent.
+
+    Writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json.
+    """
     from .output import Report, profile_records, profile_tables
-    from .profile import Profile, profile_files, profile_json, write_profile
+    from .profile import profile_files, profile_json, write_profile
     from .reader.sources import sibling
 
     folder, stem = output.place(reading.rollouts)
@@ -466,13 +472,13 @@ def subsets(
 ) -> None:
     """Compute the numbers of passk for every subset of the tasks."""
     from .output import Report, passk_table
-    from .passk import subset_records, units_by
+    from .passk import subset_records
     from .results import metrics_json
 
     ks, specs = _parse_ks(k), scoring.specs()
     table = _read(reading, output, specs, scoring.answer_key, by)
     measured = table.measured()
-    groups = units_by(measured, by)
+    groups = measured.by_first_rollout(by)
     without = int(((groups.codes < 0) & (measured.starts[1:] > measured.starts[:-1])).sum())
     if without:
         output.note(f"{without} tasks have no '{by}' and are in no subset")
@@ -557,7 +563,10 @@ def aggregate(
         ),
     ] = None,
 ) -> None:
-    """Compute the aggregate metrics of each agent, with an environment's own hooks; writes <stem>_aggregate_metrics.json."""
+    """Compute the aggregate metrics of each agent, with an environment's own hooks.
+
+    Writes <stem>_aggregate_metrics.json.
+    """
     from .aggregate import aggregate_agents
     from .output import Report, aggregate_records, aggregate_tables, write_report
     from .reader import arrange, find_fields, read_rows
@@ -663,7 +672,7 @@ def load_hooks(text: str) -> "AggregateMetricsMixin":
     module_name, colon, class_name = text.partition(":")
     if not (colon and module_name and class_name):
         raise UsageError(f"--hooks '{text}' is not module:Class", "for example: --hooks my_environment:MyMetrics")
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(import_module(module_name), class_name)
     except ModuleNotFoundError as error:

@@ -24,7 +24,7 @@ def written(*paths: Path) -> Iterator[list[IO[bytes]]]:
     temporary: list[Path] = []
     try:
         with ExitStack() as stack:
-            files = []
+            files: list[IO[bytes]] = []
             for path in paths:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from . import metrics as m
 from .errors import UsageError
-from .reader.arrange import first_label
 from .results import PER_SAMPLE, Record, Stat, flat_metrics, highest_k
 from .table import ABSENT, Column, Labels, RolloutTable, canonical_key, names_of
 from .table import answer_key as canonical_answer
@@ -212,7 +211,8 @@ def subset_records(table: RolloutTable, scores: Sequence[ScoreSpec], answer: str
 
     Args:
         table: Rollouts without masked ones.
-        scores, answer: As in `table_records`.
+        scores: The scores.
+        answer: The field of the answer, if answers count.
         by: By unit, the subset it belongs to.
     """
     names = names_of(by.values)
@@ -237,11 +237,6 @@ def _in_subset(record: Record, subset: str) -> Record:
         record.n_tasks,
         record.n_rollouts,
     )
-
-
-def units_by(table: RolloutTable, field: str) -> Labels:
-    """By unit, the value of a field in its first rollout."""
-    return first_label(table.labels[field], table.starts)
 
 
 # --- NeMo Gym's functions -------------------------------------------------------------------------------------------
@@ -287,7 +282,8 @@ def compute_pass_majority_metrics(
         answer_key: The field of the answer; adds majority@k and the score `no_answer`.
 
     Returns:
-        The metrics by key; by task and rollout, its scores; the sorted names of the scores; the length of the longest task.
+        The metrics by key; by task and rollout, its scores; the sorted names of the scores; the length of
+        the longest task.
 
     Source:
         `nemo_gym.reward_profile`.
@@ -323,7 +319,9 @@ def add_avg_sample_std_dev(
 
     Args:
         metrics: The metrics to add to.
-        all_score_dicts, score_names, max_k: As `compute_pass_majority_metrics` returns them.
+        all_score_dicts: As `compute_pass_majority_metrics` returns them.
+        score_names: The scores' names.
+        max_k: The highest k.
     """
     starts = _ragged(all_score_dicts)
     curves = {
@@ -347,7 +345,8 @@ def compute_subset_metrics(
     Args:
         tasks: By task, its rollouts.
         subset_key: The field that names the subset: a task belongs to the value its first rollout has.
-        score_fn, answer_key: As for `compute_pass_majority_metrics`.
+        score_fn: As for `compute_pass_majority_metrics`.
+        answer_key: As for `compute_pass_majority_metrics`.
     """
     subsets: dict[Hashable, list[Sequence[dict[str, Any]]]] = {}
     for rollouts in tasks:

@@ -36,7 +36,8 @@ from .table import BOOLEAN, INTEGER, NAN, Column, JsonText, RolloutTable, key_na
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
     from pandas.core.groupby.generic import DataFrameGroupBy
-    from pydantic import BaseModel
+
+    from .models import RewardProfileConfig
 
 __all__ = ["Histogram", "Profile", "RewardProfiler", "SampleRows", "profile_json", "reward_profile", "write_profile"]
 
@@ -60,13 +61,11 @@ class Profile:
     Attributes:
         table: All rollouts, masked ones included.
         completion: What was expected.
-        matching: Which input each rollout answers; None without inputs.
         skipped: The lines left out, as messages.
     """
 
     table: RolloutTable
     completion: Completion
-    matching: Matching | None = None
     skipped: Sequence[str] = ()
 
     @cached_property
@@ -118,9 +117,7 @@ class Profile:
             for statistic in STATISTICS:
                 by_statistic[statistic][name] = getattr(found, statistic)
             if self._whole and column.exact is not None:
-                exact = np.where(
-                    np.equal(column.exact, None), column.values.astype(np.int64).astype(object), column.exact
-                )
+                exact = np.array(column.numbers(), dtype=object)
                 filled = np.flatnonzero(sizes)
                 for statistic, extreme in (("max", np.maximum), ("min", np.minimum)):
                     by_statistic[statistic][name] = np.full(len(sizes), None, dtype=object)
@@ -206,10 +203,9 @@ class Profile:
             for code, several in zip(table.agents.codes.tolist(), shared.tolist(), strict=True)
         ]
 
-    def first_inputs(self) -> list[int]:
+    def first_inputs(self, matching: Matching) -> list[int]:
         """By unit, the position of the input of its lowest rollout."""
-        assert self.matching is not None
-        return self.matching.input_of[self.table.positions[self.table.starts[:-1]]].tolist()  # type: ignore[no-any-return]
+        return matching.input_of[self.table.positions[self.table.starts[:-1]]].tolist()  # type: ignore[no-any-return]
 
     # --- rows by agent
 
@@ -217,20 +213,20 @@ class Profile:
         """The statistics over all rollouts of each agent, sorted by its name."""
         table = self.measured
         names = table.agent_names()
-        by_row = np.repeat(table.agents.codes, np.diff(table.starts))
+        by_row = table.row_agents()
         order = np.argsort(by_row, kind="stable")
         starts = np.searchsorted(by_row[order], np.arange(len(names) + 1))
         rows = _dicts(self.statistics(order, starts), len(names))
         present = set(self.table.agents.codes.tolist())
         for code, row in enumerate(rows):
-            row |= self.table.keep_units(self.table.agents.codes == code).coverage()
+            row.update(self.table.keep_units(self.table.agents.codes == code).coverage())
             row["agent_ref"] = {"name": names[code]}
         return sorted(
             (row for code, row in enumerate(rows) if code in present), key=lambda row: str(row["agent_ref"]["name"])
         )
 
     def solved(self) -> dict[str, int]:
-        """How many units are solved always (every reward >= 1), sometimes, never (every reward <= 0), or have no reward."""
+        """How many units are solved always (every reward >= 1), never (every reward <= 0), sometimes, or have none."""
         found = self.reward_statistics()
         if found is None:
             return {"always": 0, "sometimes": 0, "never": 0, "undefined": self.table.n_units}
@@ -283,12 +279,14 @@ def _dicts(columns: Columns, count: int) -> list[dict[str, Any]]:
 class SampleRows:
     """Reads inputs again, by their place in the file, without their index fields."""
 
-    def __init__(self, path: str, fields: Fields, places: Ints) -> None:
+    def __init__(self, path: str, fields: Fields, places: Ints, matching: Matching) -> None:
+        self.matching = matching
         self._file = seekable(path)
         self._hidden = {fields.task, fields.rollout}
         self._places = places.tolist()
 
-    def __call__(self, position: int) -> msgspec.Raw:
+    def read(self, position: int) -> msgspec.Raw:
+        """The input at a position, as JSON."""
         self._file.seek(self._places[position])
         line = self._file.readline()
         try:
@@ -355,10 +353,10 @@ def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows
         def sample(unit: int) -> Any:
             return {"agent_ref": {"name": names[codes[unit]]}}
     else:
-        positions = profile.first_inputs()
+        positions = profile.first_inputs(samples.matching)
 
         def sample(unit: int) -> Any:
-            return samples(positions[unit])
+            return samples.read(positions[unit])
 
     tasks, agents = folder / f"{stem}_reward_profiling.jsonl", folder / f"{stem}_agent_metrics.json"
     with written(tasks, agents) as (task_file, agent_file):
@@ -393,7 +391,7 @@ class Histogram:
         return f"Histogram({len(self._values)} values, {self._bins} bins)"
 
     @cached_property
-    def _binned(self) -> tuple[Ints, Floats]:
+    def _binned(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         if not len(self._values):
             return np.zeros(self._bins, np.int64), np.linspace(0.0, 1.0, self._bins + 1)
         low, high = float(self._values.min()), float(self._values.max())
@@ -409,12 +407,12 @@ class Histogram:
         return np.bincount(place, minlength=self._bins), edges
 
     @property
-    def counts(self) -> Ints:
+    def counts(self) -> NDArray[np.integer]:
         """How many values fall in each bin; shape (bins,)."""
         return self._binned[0]
 
     @property
-    def edges(self) -> Floats:
+    def edges(self) -> NDArray[np.floating]:
         """The edges of the bins, finite and not decreasing; shape (bins + 1,)."""
         return self._binned[1]
 
@@ -466,20 +464,22 @@ class RewardProfiler:
         described |= {("histogram", name): self.histogram(df[name]) for name in df.columns}
         return pd.Series(described, dtype=object)
 
-    def calculate_metrics_single_df(self, grouped_df: DataFrameGroupBy) -> list[dict[str, Any]]:
+    def calculate_metrics_single_df(self, grouped_df: DataFrameGroupBy[Any, Any]) -> list[dict[str, Any]]:
         """The statistics of every group, as `statistic/column`, after the group's own keys.
 
         Args:
             grouped_df: Rows of numbers, grouped.
         """
-        keys = [grouped_df.keys] if isinstance(grouped_df.keys, str) else list(grouped_df.keys)
+        names: Any = grouped_df.keys
+        keys: list[str] = [names] if isinstance(names, str) else list(names)
         rows = []
         for group, df in grouped_df:
             row: dict[str, Any] = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
             described = self.describe_dataframe(df.drop(columns=[key for key in keys if key in df.columns]))
-            for (statistic, name), value in described.items():  # type: ignore[misc]
+            flat: dict[Any, Any] = described.to_dict()
+            for key, value in flat.items():
                 if value is not None and (isinstance(value, Histogram) or np.isfinite(value)):
-                    row[f"{statistic}/{name}"] = value
+                    row["/".join(key)] = value
             rows.append(row)
         return rows
 
@@ -499,10 +499,9 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        profile = self._profile(rows, results, allow_partial_rollouts)
-        assert profile.matching is not None
+        matching, profile = self._profile(rows, results, allow_partial_rollouts)
         positions = profile.table.positions
-        return [(rows[i], results[j]) for i, j in zip(profile.matching.input_of[positions], positions, strict=True)]
+        return [(rows[i], results[j]) for i, j in zip(matching.input_of[positions], positions, strict=True)]
 
     def profile_completion_summary(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> dict[str, Any]:
         """How many of the expected rollouts there are.
@@ -536,9 +535,11 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        profile = self._profile(rows, results, allow_partial_rollouts)
+        matching, profile = self._profile(rows, results, allow_partial_rollouts)
         hidden = {TASK_KEY, ROLLOUT_KEY}
-        samples = [{key: value for key, value in rows[p].items() if key not in hidden} for p in profile.first_inputs()]
+        samples = [
+            {key: value for key, value in rows[p].items() if key not in hidden} for p in profile.first_inputs(matching)
+        ]
         return task_dicts(profile, samples), _with_histograms(profile, profile.agent_rows())
 
     def prepare_for_serialization(self, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -554,7 +555,8 @@ class RewardProfiler:
         """Writes `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json` beside a path.
 
         Args:
-            group_level_metrics, agent_level_metrics: As `profile_from_data` returns them.
+            group_level_metrics: The rows by task, as `profile_from_data` returns them.
+            agent_level_metrics: The rows by agent.
             base_output_fpath: The path of the rollouts.
         """
         base = Path(base_output_fpath)
@@ -570,11 +572,13 @@ class RewardProfiler:
         inputs = rows_of_dicts(rows, Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY), "materialized inputs")
         return match_inputs(inputs, rows_of_dicts(results, PYTHON_FIELDS, "rollouts"))
 
-    def _profile(self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool) -> Profile:
+    def _profile(
+        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool
+    ) -> tuple[Matching, Profile]:
         matching = self._matching(rows, results)
         table = arrange(matching.rollouts)
         require_complete(matching, allow_partial, PYTHON_PARTIAL, ("rollouts", "materialized inputs"))
-        return Profile(table, completion_of(table, matching), matching)
+        return matching, Profile(table, completion_of(table, matching))
 
 
 def task_dicts(profile: Profile, samples: Sequence[dict[str, Any]], histograms: bool = True) -> list[dict[str, Any]]:
@@ -611,7 +615,7 @@ def _with_histograms(profile: Profile, rows: list[dict[str, Any]]) -> list[dict[
     """The rows by agent, with histograms after the statistics."""
     table = profile.measured
     names = table.agent_names()
-    by_row = np.repeat(table.agents.codes, np.diff(table.starts))
+    by_row = table.row_agents()
     full = []
     for row in rows:
         mine = by_row == names.index(row["agent_ref"]["name"])
@@ -628,7 +632,7 @@ def _with_histograms(profile: Profile, rows: list[dict[str, Any]]) -> list[dict[
 # --- the whole job --------------------------------------------------------------------------------------------------
 
 
-def reward_profile(config: BaseModel) -> tuple[Path, Path]:
+def reward_profile(config: RewardProfileConfig) -> tuple[Path, Path]:
     """Profiles a file of rollouts and writes both files beside it.
 
     Args:
@@ -640,10 +644,10 @@ def reward_profile(config: BaseModel) -> tuple[Path, Path]:
     Raises:
         ValueError: The data are not as they should be.
     """
-    inputs_path, rollouts_path = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath  # type: ignore[attr-defined]
+    inputs_path, rollouts_path = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath
     profile, samples = profile_files(
         [rollouts_path], inputs_path, ReadOptions(), config.allow_partial_rollouts, PYTHON_PARTIAL
-    )  # type: ignore[attr-defined]
+    )
     try:
         return write_profile(profile, Path(rollouts_path).parent, output_stem(rollouts_path), samples)
     finally:
@@ -682,13 +686,12 @@ def profile_files(
     rows.notes += notes
     if inputs_path is None:
         table = arrange(rows, duplicates).of_agent(agent)
-        return Profile(table, completion_of(table, None), None, rows.skipped), None
+        return Profile(table, completion_of(table, None), rows.skipped), None
     inputs = read_inputs(inputs_path, fields, options)
     matching = match_inputs(inputs, rows)
     table = arrange(matching.rollouts, duplicates).of_agent(agent)
     require_complete(matching, allow_partial, partial_option, (", ".join(paths), inputs_path))
     if inputs.places is None:
         raise DataError(f"{inputs_path}: the inputs have no places", "name a file of JSON rows with --inputs")
-    return Profile(table, completion_of(table, matching, agent), matching, rows.skipped), SampleRows(
-        inputs_path, fields, inputs.places
-    )
+    completion = completion_of(table, matching, agent)
+    return Profile(table, completion, rows.skipped), SampleRows(inputs_path, fields, inputs.places, matching)

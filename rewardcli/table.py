@@ -264,7 +264,7 @@ class Column:
             return self.values.astype(np.int64).tolist()  # type: ignore[no-any-return]
         found = self.values.astype(object)
         if self.exact is not None:
-            held = whole & np.not_equal(self.exact, None)
+            held = whole & _held(self.exact)
             found[held] = self.exact[held]
             whole &= ~held
         found[whole] = self.values[whole].astype(np.int64)
@@ -283,9 +283,14 @@ class Column:
         true = self.kinds == BOOLEAN
         found[true] = self.values[true].astype(np.bool_)
         if self.exact is not None:
-            held = (self.kinds == NOT_A_NUMBER) & np.not_equal(self.exact, None)
+            held = (self.kinds == NOT_A_NUMBER) & _held(self.exact)
             found[held] = self.exact[held]
         return found.tolist()  # type: ignore[no-any-return]
+
+
+def _held(exact: NDArray[np.object_]) -> Mask:
+    """By row, whether there is anything."""
+    return np.array([value is not None for value in exact], dtype=np.bool_)
 
 
 @dataclass(slots=True)
@@ -330,9 +335,17 @@ class RolloutTable:
         """How many (task, agent) pairs there are."""
         return len(self.starts) - 1
 
-    def unit_of_row(self) -> Ints:
-        """By row, its unit."""
-        return np.repeat(np.arange(self.n_units), np.diff(self.starts))
+    def by_first_rollout(self, field: str) -> Labels:
+        """By unit, the label of its first rollout; -1 for a unit without rollouts."""
+        labels = self.labels[field]
+        codes = np.full(self.n_units, -1, np.int32)
+        filled = np.diff(self.starts) > 0
+        codes[filled] = labels.codes[self.starts[:-1][filled]]
+        return Labels(codes, labels.values, labels.present)
+
+    def row_agents(self) -> Codes:
+        """By row, the code of its agent."""
+        return np.repeat(self.agents.codes, np.diff(self.starts))
 
     def keep_rows(self, keep: Mask) -> RolloutTable:
         """The table with some of the rows; all units stay, even if empty."""

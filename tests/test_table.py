@@ -308,7 +308,6 @@ def units_of(found: RolloutTable) -> Units:
     rows = [(str(name), bool(masked)) for name, masked in zip(names, found.masked, strict=True)]
     units = list(zip(map(str, rows_of(found.tasks)), map(str, rows_of(found.agents)), strict=True))
     assert found.n_units == len(units)
-    assert found.unit_of_row().tolist() == [u for u in range(len(units)) for _ in range(*found.starts[u : u + 2])]
     return {unit: rows[found.starts[u] : found.starts[u + 1]] for u, unit in enumerate(units)}
 
 

@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
 from .columns import Chunk
 
-__all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "first_label", "merge_chunks", "with_agents"]
+__all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "with_agents"]
 
 Duplicates = Literal["error", "first", "last", "keep"]
 
@@ -140,14 +140,6 @@ def with_agents(rows: Rows, agents: Labels) -> Rows:
     merged = Labels.merge([agents, rows.agent])
     given, own = np.split(merged.codes, 2)
     return replace(rows, agent=Labels(np.where(given >= 0, given, own), merged.values))
-
-
-def first_label(labels: Labels, starts: NDArray[np.int64]) -> Labels:
-    """By unit, the label of its first row; -1 for a unit without rows."""
-    codes = np.full(len(starts) - 1, -1, np.int32)
-    filled = np.diff(starts) > 0
-    codes[filled] = labels.codes[starts[:-1][filled]]
-    return Labels(codes, labels.values, labels.present)
 
 
 def arrange(

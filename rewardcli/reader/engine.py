@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 import signal
+import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -99,32 +103,86 @@ def _begin_work() -> None:
 
 
 class OnRay:
-    """Tasks on a Ray cluster, which schedules them, runs them again when a worker dies, and moves the results."""
+    """Tasks on a Ray cluster, which schedules them, runs them again when a worker dies, and moves the results.
+
+    Args:
+        address: The cluster to join; None for that of `RAY_ADDRESS` or, without it, one of our own on this machine.
+        jobs: How many cores a cluster of our own has.
+    """
 
     def __init__(self, address: str | None, jobs: int) -> None:
-        self._address = address
+        self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._jobs = jobs
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """See `Engine.run`."""
+        """See `Engine.run`; every task is given to Ray at once, which is made for queues far longer than ours."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
         except ImportError as error:
             raise RewardcliError("--engine ray needs Ray", 'pip install "rewardcli[ray]"') from error
-        own = not ray.is_initialized()
-        if own:
-            options: dict[str, Any] = {"address": self._address} if self._address else {"num_cpus": self._jobs}
-            try:
-                ray.init(log_to_driver=False, logging_level="ERROR", **options)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise RewardcliError(f"cannot join the Ray cluster: {error}", "check --ray-address") from error
+        joins = not ray.is_initialized()
+        waiting: deque[Any] = deque()
         try:
-            remote = ray.remote(max_retries=3, num_cpus=1)(function)
-            yield from map(ray.get, [remote.remote(task) for task in tasks])
+            if joins:
+                self._join(ray)
+            apply = ray.remote(num_cpus=1, max_retries=_RETRIES)(_packed)
+            waiting.extend(apply.remote(function, task) for task in tasks)
+            while waiting:
+                yield pickle.loads(ray.get(waiting.popleft()))  # noqa: S301 - our own worker packed it
         except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, RewardcliError) else error from None
+            raise _cause_of(error) from None
         except ray.exceptions.RayError as error:
-            raise DataError(f"the Ray cluster gave up: {error}", "see the cluster's own log") from error
+            raise DataError(
+                f"the Ray cluster gave up: {str(error).strip().splitlines()[0]}", "see the cluster's own log"
+            ) from error
         finally:
-            if own:
-                ray.shutdown()
+            if joins:
+                ray.shutdown()  # which also ends what still runs
+            else:
+                for result in waiting:
+                    ray.cancel(result)
+
+    def _join(self, ray: Any) -> None:
+        options: dict[str, Any] = {"num_cpus": self._jobs, "include_dashboard": False}
+        if self._address != "local":
+            options = {}
+            _make_sure_of(self._address)
+        try:
+            ray.init(self._address, log_to_driver=False, logging_level="ERROR", **options)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RewardcliError(f"cannot join the Ray cluster at {self._address}: {reason}", _CHECK_ADDRESS) from error
+
+
+# A task is run again when the worker or the machine that ran it is lost, not when the data is at fault.
+_RETRIES = 3
+_CHECK_ADDRESS = "check --ray-address and RAY_ADDRESS; without them a cluster is started on this machine"
+
+
+def _packed(function: Callable[[Task], Result], task: Task) -> bytes:
+    """The result as one piece, copied out of Ray's store by who gets it: arrays in the store would keep it full."""
+    return pickle.dumps(function(task), pickle.HIGHEST_PROTOCOL)
+
+
+def _make_sure_of(address: str) -> None:
+    """Knocks at a cluster's address, because Ray itself keeps on trying for minutes where nobody answers."""
+    host, colon, port = address.rsplit("://", 1)[-1].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return  # such as "auto", which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise RewardcliError(f"no Ray cluster answers at {address}: {error}", _CHECK_ADDRESS) from error
+
+
+def _cause_of(error: Any) -> BaseException:
+    """What a task raised, as it would have been raised here."""
+    if isinstance(error.cause, RewardcliError):
+        return error.cause
+    if isinstance(error.cause, ImportError) or "failed to import" in str(error):
+        return RewardcliError(
+            f"the Ray workers cannot import what they need: {error.cause}",
+            "install the same rewardcli on every machine of the cluster (docs/scale.md)",
+        )
+    return error  # type: ignore[no-any-return]

@@ -67,7 +67,8 @@ def match_inputs(inputs: Rows, rollouts: Rows) -> Matching:
     if len(again):
         first, second = order[again[0]], order[again[0] + 1]
         raise DataError(
-            f"{inputs.where(second)}: duplicate materialized input of {inputs.where(first)} ({inputs.key_text(second)})",
+            f"{inputs.where(second)}: duplicate materialized input of {inputs.where(first)}"
+            f" ({inputs.key_text(second)})",
             "keep one row for each task and rollout in the inputs",
         )
     place = np.minimum(np.searchsorted(ordered, key[count:]), max(count - 1, 0))
@@ -190,11 +191,13 @@ def require_complete(
     extra, missing = matching.extra(), matching.missing()
     if len(extra):
         raise DataError(
-            f"{names[0]}: {len(extra)} rollouts have no matching materialized input: {keys_text(matching.rollouts, extra)}",
+            f"{names[0]}: {len(extra)} rollouts have no matching materialized input:"
+            f" {keys_text(matching.rollouts, extra)}",
             "check that the inputs belong to these rollouts",
         )
     if len(missing) and not allow_partial:
         raise DataError(
-            f"{names[1]}: {len(missing)} of {len(matching.inputs)} inputs have no rollout: {keys_text(matching.inputs, missing)}",
+            f"{names[1]}: {len(missing)} of {len(matching.inputs)} inputs have no rollout:"
+            f" {keys_text(matching.inputs, missing)}",
             f"wait for the run to end, or profile what there is with {option}",
         )

@@ -132,10 +132,9 @@ class Layout:
         """The keys known so far below a path."""
         return list(self._node(path).children)
 
-    def learn(self, rows: Iterable[Any]) -> None:
-        """Takes note of the keys of rows that are dicts already."""
-        for row in rows:
-            self._root.learn(row)
+    def learn(self, rows: Iterable[Any]) -> bool:
+        """Takes note of the keys of rows that are dicts; tells whether there was news."""
+        return sum(map(self._root.learn, rows)) > 0
 
     def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
         """Decodes lines into rows of one type.
@@ -150,8 +149,7 @@ class Layout:
             except _UNDECODABLE:
                 pass
         rows, whole, bad = self._decode_each(lines)
-        # No generator: every row is to be learnt from.
-        news = any([self._root.learn(row) for row in whole.values()]) and self._root.learns
+        news = self.learn(whole.values()) and self._root.learns
         if news:
             self._build()
         if news and not self._learning:

@@ -30,11 +30,11 @@ _INT64 = range(-(2**63), 2**63)
 
 def _pyarrow(path: str) -> tuple[Any, Any]:
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow as pa
+        from pyarrow import parquet
     except ImportError as error:
         raise DataError(f"{path}: Parquet files need pyarrow", 'pip install "rewardcli[parquet]"') from error
-    return pyarrow, pyarrow.parquet
+    return pa, parquet
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -44,12 +44,12 @@ def _key_json(value: Hashable) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else key_name(value)
 
 
-def _key_array(pyarrow: Any, labels: Labels) -> Any:
+def _key_array(pa: Any, labels: Labels) -> Any:
     if labels.values and all(type(value) is int and value in _INT64 for value in labels.values):
         values = np.array([*labels.values, 0], dtype=np.int64)
-        return pyarrow.array(values[labels.codes], mask=labels.codes < 0)
-    texts = pyarrow.array([_key_json(value) for value in labels.values], pyarrow.string())
-    return pyarrow.DictionaryArray.from_arrays(pyarrow.array(labels.codes, mask=labels.codes < 0), texts)
+        return pa.array(values[labels.codes], mask=labels.codes < 0)
+    texts = pa.array([_key_json(value) for value in labels.values], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(labels.codes, mask=labels.codes < 0), texts)
 
 
 def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
@@ -60,24 +60,24 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
         target: Where to write.
         path: The name that messages give.
     """
-    pyarrow, parquet = _pyarrow(str(path))
+    pa, parquet = _pyarrow(str(path))
     columns: dict[str, Any] = {
-        "task": _key_array(pyarrow, rows.task),
-        "rollout": _key_array(pyarrow, rows.rollout),
-        "agent": _key_array(pyarrow, rows.agent),
-        "masked": pyarrow.array(rows.masked),
+        "task": _key_array(pa, rows.task),
+        "rollout": _key_array(pa, rows.rollout),
+        "agent": _key_array(pa, rows.agent),
+        "masked": pa.array(rows.masked),
     }
     for name, labels in rows.labels.items():
         if labels.present:
-            columns[f"label.{name}"] = _key_array(pyarrow, labels)
+            columns[f"label.{name}"] = _key_array(pa, labels)
     for kind, numbers in (("number", rows.numbers), ("usage", rows.usage)):
         for name, column in numbers.items():
-            columns[f"{kind}.{name}"] = pyarrow.array(column.values, from_pandas=True)
-            columns[f"kind.{kind}.{name}"] = pyarrow.array(column.kinds)
+            columns[f"{kind}.{name}"] = pa.array(column.values, from_pandas=True)
+            columns[f"kind.{kind}.{name}"] = pa.array(column.kinds)
             if column.exact is not None:
                 texts = [None if value is None else json.dumps(value) for value in column.exact]
-                columns[f"exact.{kind}.{name}"] = pyarrow.array(texts, pyarrow.string())
-    table = pyarrow.table(columns).replace_schema_metadata({_SCHEMA_KEY: str(SCHEMA_VERSION).encode()})
+                columns[f"exact.{kind}.{name}"] = pa.array(texts, pa.string())
+    table = pa.table(columns).replace_schema_metadata({_SCHEMA_KEY: str(SCHEMA_VERSION).encode()})
     parquet.write_table(table, target, compression="zstd")
 
 
@@ -85,7 +85,7 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
 
 
 def _open(path: str) -> Any:
-    pyarrow, parquet = _pyarrow(path)
+    pa, parquet = _pyarrow(path)
     try:
         if "://" in path:
             import fsspec
@@ -96,7 +96,7 @@ def _open(path: str) -> Any:
             file = parquet.ParquetFile(path, memory_map=True)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the path") from error
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a Parquet file ({error})", "make it anew with 'rewardcli extract'") from error
     version = (file.schema_arrow.metadata or {}).get(_SCHEMA_KEY)
     if version != str(SCHEMA_VERSION).encode():

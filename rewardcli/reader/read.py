@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import gc
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError, FieldError, LineError
+from ..errors import DataError, FieldError, LineError, UsageError
 from ..table import Labels
 from .arrange import Rows, merge_chunks
 from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
@@ -39,6 +41,8 @@ ROLLOUT_GUESSES = ("rollout_index", "trial", "sample", "sample_index", "attempt"
 
 # Below this many bytes, starting worker processes costs more than they gain (benchmarks/pool_threshold.py).
 SMALLEST_SHARED = 24 << 20
+# A cluster's size is known only after joining it; data is cut for one of this many cores unless --jobs says more.
+_CLUSTER_JOBS = 256
 
 Advance = Callable[[int], None]
 _BOM = b"\xef\xbb\xbf"
@@ -149,7 +153,7 @@ def find_fields(
     rollout = guess("rollout", options.rollout_key, ROLLOUT_KEY, ROLLOUT_GUESSES, "--rollout-key")
     if rollout is None and task != LINE_KEY and head.rows:
         notes.append(
-            "no rollout index: rollouts are numbered in order of appearance within their task (--rollout-key names a field)"
+            "no rollout index: rollouts count in order of appearance within their task (--rollout-key names a field)"
         )
     fields = Fields(
         task=task or TASK_KEY,
@@ -185,12 +189,16 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
         return read_table_file(part.path, fields)
     builder = ChunkBuilder(fields)
     skipped: list[tuple[int, str]] = []
+
+    def note_damage(reason: str) -> None:
+        skipped.append((0, reason))
+
     n_lines = n_rows = 0  # rows are the lines that are not blank, bad ones included
     place = part.start
     collecting = gc.isenabled()
     gc.disable()  # the rows of a batch hold no cycles, and there are many of them
     try:
-        for lines in read_batches(part, skip_errors, lambda reason: skipped.append((0, reason))):
+        for lines in read_batches(part, skip_errors, note_damage):
             if place == 0 and lines[0].startswith(_BOM):
                 lines[0] = lines[0][len(_BOM) :]
                 place = len(_BOM)
@@ -206,7 +214,8 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
                 ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
                 good = [i for i in range(len(lines)) if i not in bad]
                 rows, whole, _ = builder.layout.decode([lines[i] for i in good])
-                numbers, ordinals, places = (None if a is None else a[good] for a in (numbers, ordinals, places))
+                numbers, ordinals = numbers[good], ordinals[good]
+                places = None if places is None else places[good]
             builder.add(rows, numbers, ordinals, whole, places)
             n_lines += len(lines)
             n_rows += len(lines) - sum(1 for reason in bad.values() if not reason)
@@ -254,8 +263,11 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
     Raises:
         DataError: A file cannot be read, or there are no rollouts at all.
     """
+    on_ray = options.engine == "ray"
+    if on_ray and STDIN in paths:
+        raise UsageError("a Ray cluster cannot read standard input", "name a file that all of its machines can read")
     jobs = options.jobs or available_cores()
-    parts = parts_of(list(paths), jobs)
+    parts = parts_of(list(paths), jobs if options.jobs or not on_ray else max(jobs, _CLUSTER_JOBS))
     alone = options.engine == "local" and not _worth_sharing(parts)
     remote = any("://" in path for path in paths)
     engine = make_engine(options.engine, 1 if alone else jobs, options.ray_address, fork_safe=not remote)
@@ -267,6 +279,8 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
         max_errors=options.max_errors,
         advance=here,
     )
+    if on_ray:
+        work = partial(_read_elsewhere, read=work, folder=str(Path.cwd()))
     if progress:
         progress.begin(None if any(part.end is None for part in parts) else sum(part.size for part in parts))
     chunks: list[Chunk] = []
@@ -283,6 +297,19 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
         shown = ", ".join("<stdin>" if path == STDIN else path for path in paths[:3])
         raise DataError(f"{shown}: no rollouts", "check that this is the file that was meant")
     return rows
+
+
+def _read_elsewhere(part: Part, read: Callable[[Part], Chunk], folder: str) -> Chunk:
+    """Reads a part in a worker that may have started in another folder, or on another machine."""
+    if "://" not in part.path and not Path(part.path).is_absolute():
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise DataError(
+                f"{part.path}: a machine of the cluster has no folder {folder}",
+                "give paths that are absolute, on storage that all machines share",
+            ) from error
+    return read(part)
 
 
 def _worth_sharing(parts: Sequence[Part]) -> bool:
@@ -333,5 +360,5 @@ def rows_of_dicts(dicts: Sequence[dict[str, Any]], fields: Fields, name: str) ->
     if builder.learns:
         builder.layout.learn(dicts)
     count = len(dicts)
-    builder.add(list(dicts), np.arange(1, count + 1), range(count), dict(enumerate(dicts)))
+    builder.add(list(dicts), range(1, count + 1), range(count), dict(enumerate(dicts)))
     return merge_chunks([builder.chunk(name, count)])

@@ -124,16 +124,15 @@ def expand(paths: list[str]) -> list[str]:
             filesystem, inner = _remote(path)
             matches = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(inner))]
             found += matches or _missing(path, "no file matches", "check the pattern")
-        elif os.path.isdir(path):
-            shards = [os.path.join(path, name) for name in sorted(os.listdir(path)) if _is_shard(name)]
-            shards = [shard for shard in shards if os.path.isfile(shard)]
+        elif Path(path).is_dir():
+            shards = [str(file) for file in sorted(Path(path).iterdir()) if file.is_file() and _is_shard(file.name)]
             found += shards or _missing(
                 path, "a directory without rollout files", "name a file, or a directory of them"
             )
-        elif os.path.exists(path):
+        elif Path(path).exists():
             found.append(path)
         elif glob.has_magic(path):
-            matches = [name for name in sorted(glob.glob(path, recursive=True)) if os.path.isfile(name)]
+            matches = [name for name in sorted(glob.glob(path, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
             found += matches or _missing(
                 path, "no file matches", "check the pattern, and quote it if the shell expands it"
             )
@@ -171,7 +170,7 @@ def _open_raw(path: str) -> IO[bytes]:
         if _is_remote(path):
             filesystem, inner = _remote(path)
             return filesystem.open(inner, "rb")  # type: ignore[no-any-return]
-        return open(path, "rb", buffering=READ_BYTES)
+        return Path(path).open("rb", buffering=READ_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the path; - reads standard input") from error
     except OSError as error:
@@ -200,7 +199,7 @@ def _corruptions() -> tuple[type[BaseException], ...]:
     from isal import isal_zlib
     from zstandard import ZstdError
 
-    return (EOFError, OSError, zlib.error, isal_zlib.error, lzma.LZMAError, ZstdError)
+    return (EOFError, OSError, zlib.error, isal_zlib.error, lzma.LZMAError, ZstdError)  # type: ignore[return-value]
 
 
 def _decompressed(blocks: Iterable[bytes], compression: str) -> Iterator[bytes]:
@@ -240,7 +239,8 @@ def _ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
     def put(item: bytes | BaseException | None) -> None:
         while not stopped.is_set():
             try:
-                return made.put(item, timeout=0.1)
+                made.put(item, timeout=0.1)
+                break
             except queue.Full:
                 continue
 
@@ -251,7 +251,7 @@ def _ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
                 if stopped.is_set():
                     return
             put(None)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised where the blocks are used
             put(error)
 
     worker = threading.Thread(target=work, daemon=True)
@@ -285,7 +285,7 @@ _stdin_head: list[bytes] = []
 
 
 def head_of(path: str, size: int = HEAD_BYTES) -> tuple[str | None, bytes]:
-    """How the file is compressed, and its first bytes, decompressed; what is read of standard input is kept for later."""
+    """How the file is compressed, and its first bytes, decompressed; those of standard input are kept for later."""
     if path == STDIN:
         if not _stdin_head:
             _stdin_head.append(sys.stdin.buffer.read(size))
@@ -356,7 +356,8 @@ def read_batches(
                 position += sum(map(len, lines))
                 yield lines
     except _corruptions() as error:
-        reason = f"{part.name}: the {part.compression} data is corrupt or cut off after {position} decompressed bytes ({error})"
+        damage = f"corrupt or cut off after {position} decompressed bytes ({error})"
+        reason = f"{part.name}: the {part.compression} data is {damage}"
         if not skip_errors or part.compression is None:
             raise DataError(reason, "compress it anew, or keep what came before with --on-error skip") from error
         if on_skip:
