@@ -161,7 +161,8 @@ def compute_aggregate_metrics(
     def measured() -> Tasks:
         return group_by_task([response for response in responses if response.get("mask_sample") is not True])
 
-    return AggregateMetrics(**aggregate_table(table, measured, compute_metrics_fn, get_key_metrics_fn))
+    # The fields are what the model says; to have pydantic look would copy every row.
+    return AggregateMetrics.model_construct(**aggregate_table(table, measured, compute_metrics_fn, get_key_metrics_fn))
 
 
 # Held from one hook to the other: what the first leaves on `self` the second must find, also when two requests are

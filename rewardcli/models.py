@@ -21,7 +21,7 @@ class AggregateMetricsRequest(BaseModel):
     """The verify responses of a run."""
 
     verify_responses: list[dict[str, Any]] = Field(
-        description="One object a rollout: `_ng_task_index`, `_ng_rollout_index`, `reward`, `response.usage`, any other."
+        description="An object a rollout: `_ng_task_index`, `_ng_rollout_index`, `reward`, `response.usage`, any other."
     )
 
 

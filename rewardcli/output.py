@@ -287,7 +287,7 @@ def _distribution(profile: Profile) -> list[Table]:
         return []
     means = found.mean[found.count > 0]
     low, high = float(means.min()), float(means.max())
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     if low == high:
         low, high = low - 0.5, high + 0.5

@@ -24,7 +24,7 @@ from ..table import (
     answer_key,
     canonical_key,
 )
-from .layout import UNSET, Layout, look_up
+from .layout import UNSET, Layout, RowColumns, look_up
 
 __all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
 
@@ -86,24 +86,27 @@ def label_paths(name: str) -> list[tuple[str, ...]]:
 # --- values to columns ----------------------------------------------------------------------------------------------
 
 
-def column_of(values: list[Any], types: set[type], keep_texts: bool = False) -> Column | None:
+def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Column | None:
     """Values of JSON as a column; None if no row has the field.
 
     Args:
         values: Python values as a JSON parser gives them; UNSET where the field is absent.
-        types: The types that occur.
+        only_numbers: Give None too if no value is a number.
         keep_texts: Whether `exact` holds what is no number.
     """
-    if type(UNSET) not in types:
-        return _full_column(values, types, keep_texts) if values else None
-    if len(types) == 1:
+    if not values or (values[0] is UNSET and values.count(UNSET) == len(values)):
         return None
+    types = set(map(type, values))
+    if only_numbers and max(_KIND_OF[kind] for kind in types) < INTEGER:
+        return None
+    if type(UNSET) not in types:
+        return _full_column(values, types, keep_texts)
     rows = np.flatnonzero(np.fromiter((value is not UNSET for value in values), np.bool_, len(values)))
     found = [values[row] for row in rows.tolist()]
     return _full_column(found, types - {type(UNSET)}, keep_texts).spread(rows, len(values))
 
 
-def _full_column(values: list[Any], types: set[type], keep_texts: bool) -> Column:
+def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> Column:
     """The column of values of which none is unset."""
     count = len(values)
     of_types = {_KIND_OF[kind] for kind in types}
@@ -128,12 +131,12 @@ def _full_column(values: list[Any], types: set[type], keep_texts: bool) -> Colum
         beyond |= kinds == NOT_A_NUMBER
     if beyond.any():
         column.exact = np.full(count, None, dtype=object)
-        for row in np.flatnonzero(beyond):
+        for row in np.flatnonzero(beyond).tolist():
             column.exact[row] = int(values[row]) if kinds[row] == INTEGER else values[row]
     return column
 
 
-def _floats(values: list[Any]) -> NDArray[np.float64]:
+def _floats(values: Sequence[Any]) -> NDArray[np.float64]:
     try:
         return np.fromiter(values, np.float64, len(values))
     except OverflowError:
@@ -147,7 +150,12 @@ def _as_float(value: float) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def _first_set(first: list[Any], second: list[Any]) -> list[Any]:
+def _alternatives(columns: RowColumns, name: str) -> list[Sequence[Any]]:
+    """The values at the places where a field may stand; the first that is set counts."""
+    return [columns[path] for path in label_paths(name)]
+
+
+def _first_set(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
     """By row, the first value that is set."""
     return [b if a is UNSET else a for a, b in zip(first, second, strict=True)]
 
@@ -161,7 +169,7 @@ class _Coder:
         self._codes: list[NDArray[np.int32]] = []
         self._present = False
 
-    def add(self, *alternatives: list[Any]) -> None:
+    def add(self, *alternatives: Sequence[Any]) -> None:
         """Adds rows; where the first list has UNSET, the next one counts."""
         values = alternatives[0]
         types = set(map(type, values))
@@ -266,56 +274,50 @@ class ChunkBuilder:
         """
         if not rows:
             return
-        values = self.layout.values
+        columns = self.layout.columns(rows)
         self._lines.append(np.asarray(line_numbers, dtype=np.uint32))
         if places is not None:
             self._places.append(places)
-
-        def alternatives(name: str) -> list[list[Any]]:
-            return [values(rows, path) for path in label_paths(name)]
-
-        self._task.add(
-            *([np.asarray(ordinals).tolist()] if self.fields.task == LINE_KEY else alternatives(self.fields.task))
-        )
+        if self.fields.task == LINE_KEY:
+            self._task.add(np.asarray(ordinals).tolist())
+        else:
+            self._task.add(*_alternatives(columns, self.fields.task))
         if self.fields.rollout is not None:
-            self._rollout.add(*alternatives(self.fields.rollout))
-        self._agent.add(*alternatives(self.fields.agent))
+            self._rollout.add(*_alternatives(columns, self.fields.rollout))
+        self._agent.add(*_alternatives(columns, self.fields.agent))
         for name, coder in self._labels.items():
-            coder.add(*alternatives(name))
-        mask = values(rows, (MASK,))
-        self._masked.append(
-            np.array([value is True for value in mask]) if True in mask else np.zeros(len(rows), np.bool_)
-        )
+            coder.add(*_alternatives(columns, name))
+        mask = columns[(MASK,)]
+        unmasked = mask.count(UNSET) == len(rows)
+        self._masked.append(np.zeros(len(rows), np.bool_) if unmasked else np.array([value is True for value in mask]))
         if self.fields.numbers is None:
-            self._add_every_number(rows, whole or {})
+            self._add_every_number(columns)
+            self._add_layouts(len(rows), whole or {})
         else:
             for name in self.fields.numbers:
-                self._add_wanted_number(rows, name)
+                self._add_wanted_number(columns, name)
         self._length += len(rows)
 
-    def _add_every_number(self, rows: list[Any], whole: dict[int, Any]) -> None:
+    def _add_every_number(self, columns: RowColumns) -> None:
         for name in self.layout.keys:
             if name not in self._never_numbers:
-                self._add_number(self._numbers, name, self.layout.values(rows, (name,)))
+                self._add_number(self._numbers, name, columns[(name,)])
         for name in self.layout.keys_below(*USAGE):
-            self._add_number(self._usage, name, self.layout.values(rows, (*USAGE, name)))
-        self._add_layouts(len(rows), whole)
+            self._add_number(self._usage, name, columns[(*USAGE, name)])
 
-    def _add_wanted_number(self, rows: list[Any], name: str) -> None:
-        first, *others = (self.layout.values(rows, path) for path in label_paths(name))
+    def _add_wanted_number(self, columns: RowColumns, name: str) -> None:
+        first, *others = _alternatives(columns, name)
         for other in others:
             first = _first_set(first, other)
         self._add_number(self._numbers, name, first)
         if type(UNSET) in set(map(type, first)):  # usage counts only where the field is absent at the top level
-            self._add_number(self._usage, name, self.layout.values(rows, (*USAGE, name)))
+            self._add_number(self._usage, name, columns[(*USAGE, name)])
 
-    def _add_number(self, columns: dict[str, list[tuple[int, Column]]], name: str, values: list[Any]) -> None:
-        reward = self.learns and name == REWARD and columns is self._numbers
-        types = set(map(type, values))
-        if self.learns and not reward and name not in columns and max(_KIND_OF[kind] for kind in types) < INTEGER:
-            return
-        if (column := column_of(values, types, keep_texts=reward)) is not None:
-            columns.setdefault(name, []).append((self._length, column))
+    def _add_number(self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any]) -> None:
+        reward = self.learns and name == REWARD and into is self._numbers
+        column = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
+        if column is not None:
+            into.setdefault(name, []).append((self._length, column))
 
     def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:
         def code(names: Iterable[str]) -> int:

@@ -126,7 +126,7 @@ class OnRay:
         try:
             if joins:
                 self._join(ray)
-            apply = ray.remote(num_cpus=1, max_retries=_RETRIES)(_packed)
+            apply: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_packed)
             waiting.extend(apply.remote(function, task) for task in tasks)
             while waiting:
                 yield pickle.loads(ray.get(waiting.popleft()))  # noqa: S301 - our own worker packed it
@@ -149,7 +149,7 @@ class OnRay:
             options = {}
             _make_sure_of(self._address)
         try:
-            ray.init(self._address, log_to_driver=False, logging_level="ERROR", **options)
+            ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (OSError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RewardcliError(f"cannot join the Ray cluster at {self._address}: {reason}", _CHECK_ADDRESS) from error

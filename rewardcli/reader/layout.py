@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-__all__ = ["UNSET", "Layout", "load_row", "look_up"]
+__all__ = ["UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
 _SCALAR = bool | int | float | str | None
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -178,18 +177,39 @@ class Layout:
                 bad[position] = str(error) if line.strip() else ""
         return rows, whole, bad
 
-    def values(self, rows: list[Any], path: Sequence[str]) -> list[Any]:
+    def columns(self, rows: list[Any]) -> RowColumns:
+        """The rows, by column."""
+        return RowColumns(self._root, rows)
+
+
+class RowColumns:
+    """The values of rows of one type, or of dicts, by their paths."""
+
+    def __init__(self, root: _Node, rows: Sequence[Any]) -> None:
+        self._root = root
+        self._values: dict[tuple[str, ...], Sequence[Any]] = {(): rows}
+
+    def __getitem__(self, path: tuple[str, ...]) -> Sequence[Any]:
         """The values at a path, UNSET where there is none."""
-        values, node = rows, self._root
-        for key in path:
-            parent, node = node, node.children[key]
-            try:
-                values = list(map(attrgetter(node.attribute), values))
-            except AttributeError:
-                values = [_step(value, parent, node, key) for value in values]
-        if not node.kept and node.has_list and not node.children:
-            values = [_scalar(value) if type(value) is msgspec.Raw else value for value in values]
-        return values
+        if path not in self._values:
+            parent = self[path[:-1]]
+            node = self._root
+            for key in path[:-1]:
+                node = node.children[key]
+            for key, values in zip(node.children, _transposed(node, parent), strict=True):
+                child = node.children[key]
+                if child.has_list and not child.kept and not child.children:
+                    values = [_scalar(value) if type(value) is msgspec.Raw else value for value in values]  # noqa: PLW2901
+                self._values[*path[:-1], key] = values
+        return self._values[path]
+
+
+def _transposed(node: _Node, values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """For every key of a node, the values below these values."""
+    try:
+        return list(zip(*map(msgspec.structs.astuple, values), strict=True))
+    except TypeError:  # not all of them are objects
+        return [[_step(value, node, child, key) for value in values] for key, child in node.children.items()]
 
 
 def _step(value: Any, parent: _Node, node: _Node, key: str) -> Any:
