@@ -8,8 +8,10 @@ import pickle
 import signal
 import socket
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, Protocol, TypeVar
 
 from ..errors import DataError, RewardcliError
@@ -66,25 +68,82 @@ class WorkerProcesses:
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See `Engine.run`; no worker outlives it, however it ends."""
+        from multiprocessing.connection import wait
+
+        waiting = deque(enumerate(tasks))
+        busy: dict[Any, int] = {}
+        done: dict[int, tuple[Any, Exception | None]] = {}
+        with self._workers(function, min(self._jobs, len(tasks))) as idle:
+            for number in range(len(tasks)):
+                while number not in done:
+                    try:
+                        while waiting and idle:
+                            place, task = waiting.popleft()
+                            idle[-1].send(task)
+                            busy[idle.pop()] = place
+                        ready: list[Any] = wait(list(busy))
+                        for pipe in ready:
+                            done[busy.pop(pipe)] = pipe.recv()
+                            idle.append(pipe)
+                    except (EOFError, OSError) as error:
+                        raise RewardcliError(
+                            "a worker process died before it was done",
+                            "it may have been killed for want of memory: try again, or with --jobs 1",
+                        ) from error
+                result, failure = done.pop(number)
+                if failure is not None:
+                    raise failure
+                yield result
+
+    @contextmanager
+    def _workers(self, function: Callable[[Task], Result], count: int) -> Iterator[list[Any]]:
+        """Our ends of the pipes to workers.
+
+        Each has a pipe of its own, of which only it holds the other end: so its death, in the middle of a result too,
+        is noticed, which concurrent.futures cannot promise.
+        """
         import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-        from concurrent.futures.process import BrokenProcessPool
 
         fork = self._fork_safe and "fork" in multiprocessing.get_all_start_methods() and os.uname().sysname == "Linux"
-        context = multiprocessing.get_context("fork" if fork else "spawn")
-        others = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(min(self._jobs, len(tasks)), context, _begin_work) as pool:
-            try:
-                yield from pool.map(function, tasks)
-            except BrokenProcessPool as error:
-                raise RewardcliError(
-                    "a worker process died before it was done",
-                    "it may have been killed for want of memory: try again, or with --jobs 1",
-                ) from error
-            except BaseException:
-                for worker in set(multiprocessing.active_children()) - others:
+        context: Any = multiprocessing.get_context("fork" if fork else "spawn")
+        pipes, workers = [], []
+        try:
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                pipes.append(ours)
+                workers.append(context.Process(target=_work, args=(theirs, function), daemon=True))
+                # A worker is born with Ctrl-C held back, until it ignores it.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+                try:
+                    workers[-1].start()
+                finally:
+                    theirs.close()
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield list(pipes)
+        finally:
+            for worker in workers:
+                if worker.pid is not None:
                     worker.terminate()
-                raise
+                    worker.join()
+            for pipe in pipes:
+                pipe.close()
+
+
+def _work(pipe: Any, function: Callable[[Any], Any]) -> None:
+    """Does one task after the other, as they come through the pipe, until the process is ended."""
+    _begin_work()
+    with suppress(EOFError, BrokenPipeError):  # the parent has gone
+        while True:
+            pipe.send(_outcome(function, pipe.recv()))
+
+
+def _outcome(function: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:
+    try:
+        return function(task), None
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        if not isinstance(error, RewardcliError):
+            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        return None, error
 
 
 def _begin_work() -> None:
@@ -116,7 +175,9 @@ class OnRay:
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See `Engine.run`; every task is given to Ray at once, which is made for queues far longer than ours."""
+        # Neither may Ray report on its use, nor its native part write warnings to our standard error.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
         try:
             import ray
         except ImportError as error:
