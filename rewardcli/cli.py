@@ -436,7 +436,7 @@ def passk(
         str | None, _option(_SCORING, "--k", help="Only these k, for example 1,2,4,8.", show_default="all")
     ] = None,
 ) -> None:
-    """Compute pass@k, pass@1[avg-of-k], majority@k and their spread."""
+    """Compute pass@k, the average of the first k, majority@k and their spread."""
     from .output import Report, passk_table
     from .passk import table_records
     from .results import metrics_json

@@ -102,17 +102,18 @@ def _show_tables(tables: Iterable[Table]) -> None:
 
     cut = sys.stdout.isatty()  # through a pipe nothing is cut, however long
     console = Console(highlight=False, emoji=False, markup=False, width=None if cut else _UNCUT_WIDTH)
-    for table in tables:
+    for number, table in enumerate(tables):
         shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         for index, column in enumerate(table.columns):
             shown.add_column(Text(column), justify="left" if index < table.left else "right", no_wrap=not cut)
         for row in table.rows:
             shown.add_row(*map(Text, row))
         with console.capture() as capture:
+            if number:
+                console.print()
             if table.title:
                 console.print(Text(table.title, style="bold"), soft_wrap=True)
             console.print(shown)
-            console.print()
         sys.stdout.write("\n".join(line.rstrip() for line in capture.get().split("\n")))
 
 
