@@ -28,6 +28,7 @@ from .layout import UNSET, Layout, RowColumns, look_up
 
 __all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
 
+INDEX_FIELDS = ("_ng_task_index", "_ng_rollout_index")
 LINE_KEY = "@line"
 REWARD = "reward"
 MASK = "mask_sample"
@@ -240,9 +241,10 @@ class ChunkBuilder:
         paths = [path for name in keys for path in label_paths(name)]
         for name in fields.numbers or ():
             paths += [*label_paths(name), (*USAGE, name)]
-        # The paths of the keys come first in the tree; the row itself gives the order of what is learnt.
+        if self.learns:
+            paths.append((REWARD,))  # shown as found, whatever it is
         self.layout = Layout(paths, learns=[(), USAGE] if self.learns else [])
-        self._never_numbers = {fields.task, fields.rollout, MASK}
+        self._never_numbers = {fields.task, fields.rollout, *INDEX_FIELDS, MASK}
         self._length = 0
         self._lines: list[NDArray[np.uint32]] = []
         self._places: list[NDArray[np.int64]] = []
@@ -299,10 +301,10 @@ class ChunkBuilder:
         self._length += len(rows)
 
     def _add_every_number(self, columns: RowColumns) -> None:
-        for name in self.layout.keys:
+        for name in self.layout.names():
             if name not in self._never_numbers:
                 self._add_number(self._numbers, name, columns[(name,)])
-        for name in self.layout.keys_below(*USAGE):
+        for name in self.layout.names(*USAGE):
             self._add_number(self._usage, name, columns[(*USAGE, name)])
 
     def _add_wanted_number(self, columns: RowColumns, name: str) -> None:
@@ -326,7 +328,7 @@ class ChunkBuilder:
                 return 0
             return self._layout_codes.setdefault(names, len(self._layout_codes))
 
-        codes = np.full(count, code([*self.layout.keys, *self.layout.keys_below(*USAGE)]), np.uint16)
+        codes = np.full(count, code([*self.layout.names(), *self.layout.names(*USAGE)]), np.uint16)
         for position, row in whole.items():
             usage = look_up(row, USAGE)
             codes[position] = code([*row, *(usage if isinstance(usage, dict) else ())])

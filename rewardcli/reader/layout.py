@@ -8,11 +8,14 @@ parsed whole once, the tree grows, and the type is made anew.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
+
+from .shorten import LONG_ROW, shortened
 
 __all__ = ["UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
@@ -21,16 +24,18 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Rebuilding the type pays while rows share their keys; a file that goes on teaching keys is parsed whole instead.
 _MOST_REBUILDS = 12
+_WORTH_SHORTENING = 0.8
 
 
 class _Node:
     """One key: whether its value is kept, and which keys below it matter."""
 
-    __slots__ = ("attribute", "children", "has_list", "has_object", "kept", "learns", "struct")
+    __slots__ = ("attribute", "children", "has_list", "has_object", "kept", "learns", "met", "struct")
 
     def __init__(self, attribute: str = "", learns: bool = False) -> None:
         self.attribute = attribute
         self.children: dict[str, _Node] = {}
+        self.met: dict[str, None] = {}
         self.kept = False
         self.learns = learns
         self.has_object = False
@@ -81,6 +86,7 @@ class _Node:
             for key, item in value.items():
                 news |= key not in self.children
                 news |= self.child(key).learn(item)
+                self.met[key] = None
         else:
             for key, child in self.children.items():
                 if key in value:
@@ -107,8 +113,10 @@ class Layout:
         self._root = _Node()
         for path in learns:
             self._node(path).learns = True
-        for path in paths:
+        for path in (paths := list(paths)):
             self._node(path).kept = True
+        self._kept = [tuple(path) for path in paths]
+        self._shortens = True
         self._rebuilds = 0
         self._learning = self._root.learns
         self._build()
@@ -122,14 +130,10 @@ class Layout:
     def _build(self) -> None:
         self._decode = msgspec.json.Decoder(self._root.build()).decode
 
-    @property
-    def keys(self) -> dict[str, _Node]:
-        """The top-level keys known so far, in the order they were met."""
-        return self._root.children
-
-    def keys_below(self, *path: str) -> list[str]:
-        """The keys known so far below a path."""
-        return list(self._node(path).children)
+    def names(self, *path: str) -> list[str]:
+        """The keys known so far below a path, in the order they were met."""
+        node = self._node(path)
+        return list(node.met | dict.fromkeys(node.children))
 
     def learn(self, rows: Iterable[Any]) -> bool:
         """Takes note of the keys of rows that are dicts; tells whether there was news."""
@@ -144,7 +148,7 @@ class Layout:
         """
         if not self._learning:
             try:
-                return list(map(self._decode, lines)), {}, {}
+                return self._decode_all(lines), {}, {}
             except _UNDECODABLE:
                 pass
         rows, whole, bad = self._decode_each(lines)
@@ -158,6 +162,18 @@ class Layout:
         for position, row in whole.items():
             rows[position] = self._root.convert(row)
         return rows, whole, bad
+
+    def _decode_all(self, lines: list[bytes]) -> list[Any]:
+        size = sum(map(len, lines)) if self._shortens else 0
+        if size < LONG_ROW * len(lines) or not lines:
+            return list(map(self._decode, lines))
+        short = list(map(shortened, lines))
+        rows = list(map(self._decode, short))
+        columns = self.columns(rows)
+        emptied = any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
+        # Rows without such arrays are not searched for them again, nor where an array is a value that counts.
+        self._shortens = not emptied and sum(map(len, short)) < _WORTH_SHORTENING * size
+        return list(map(self._decode, lines)) if emptied else rows
 
     def _decode_each(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
         """One line after the other, parsing whole what the type does not fit; all lines while learning."""
@@ -242,12 +258,14 @@ def load_row(line: bytes) -> dict[str, Any]:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            raise ValueError(f"{error.start + 1}: the line is cut off") from error
         raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
     try:
         row = json.loads(text)
     except json.JSONDecodeError as error:
-        if not line.endswith(b"\n") and error.pos >= len(text.rstrip()) - 1:
-            raise ValueError(f"{error.pos + 1}: the line is cut off") from error
+        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
+            raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
         raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
     except RecursionError as error:
         raise ValueError("1: nested too deeply") from error
@@ -259,6 +277,11 @@ def load_row(line: bytes) -> dict[str, Any]:
         found = _KIND_NAMES.get(type(row), "a number")
         raise ValueError(f"1: expected an object, found {found}")  # noqa: TRY004 - a wrong value in the data
     return row
+
+
+def _is_at_end(error: json.JSONDecodeError) -> bool:
+    """Whether more text might have mended the error: it is in the last word, or in a text that does not end."""
+    return error.msg.startswith("Unterminated string") or not re.search(r"[^\w.,+\\-]", error.doc[error.pos :].rstrip())
 
 
 _KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}

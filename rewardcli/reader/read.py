@@ -183,7 +183,7 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
     """Reads one part into columns; this is what a worker does.
 
     Raises:
-        LineError: A line is no rollout, and errors are not skipped or there are too many of them.
+        LineError: A line is no rollout, and errors are not skipped.
     """
     if part.table:
         return read_table_file(part.path, fields)
@@ -209,8 +209,10 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             rows, whole, bad = builder.layout.decode(lines)
             if bad:
                 skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
-                if len(skipped) > (max_errors if skip_errors else 0):
-                    raise _line_error(part, skipped[0], skip_errors, max_errors)
+                if skipped and not skip_errors:
+                    raise _line_error(part, *skipped[0])
+                if len(skipped) > max_errors:  # the caller, who knows of other parts too, will tell the first
+                    break
                 ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
                 good = [i for i in range(len(lines)) if i not in bad]
                 rows, whole, _ = builder.layout.decode([lines[i] for i in good])
@@ -237,17 +239,10 @@ def _describe(reason: str, line: bytes) -> str:
     return f"{column}: {what}: {'…' if start else ''}{excerpt}{'…' if len(text) > start + 48 else ''}"
 
 
-def _line_error(part: Part, error: tuple[int, str], skip_errors: bool, max_errors: int) -> LineError:
-    line, reason = error
-    where = f"{part.name}:{line + lines_before(part)}:{reason}"
-    if skip_errors:
-        return _too_many_errors(max_errors, where)
-    return LineError(where, "mend or delete the line, or leave such lines out with --on-error skip")
-
-
-def _too_many_errors(most: int, first: str) -> LineError:
+def _line_error(part: Part, line: int, reason: str) -> LineError:
     return LineError(
-        f"more than {most} lines are no rollouts, the first at {first}", "raise --max-errors, or mend the file"
+        f"{part.name}:{line + lines_before(part)}:{reason}",
+        "mend or delete the line, or leave such lines out with --on-error skip",
     )
 
 
@@ -284,15 +279,22 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
     if progress:
         progress.begin(None if any(part.end is None for part in parts) else sum(part.size for part in parts))
     chunks: list[Chunk] = []
+    left = options.max_errors
     for part, chunk in zip(parts, engine.run(work, parts), strict=True):
         chunks.append(chunk)
+        left -= len(chunk.skipped)
+        if left < 0:
+            break
         if progress and not here:
             progress.advance(part.size)
     if fields.task == LINE_KEY:
         _number_rows(chunks)
     rows = merge_chunks(chunks)
-    if len(rows.skipped) > options.max_errors:
-        raise _too_many_errors(options.max_errors, rows.skipped[0])
+    if left < 0:
+        raise LineError(
+            f"more than {options.max_errors} lines are no rollouts, the first at {rows.skipped[0]}",
+            "raise --max-errors, or mend the file",
+        )
     if not len(rows):
         shown = ", ".join("<stdin>" if path == STDIN else path for path in paths[:3])
         raise DataError(f"{shown}: no rollouts", "check that this is the file that was meant")
