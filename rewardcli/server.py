@@ -242,7 +242,7 @@ def mount_aggregate_metrics(
         path: The path of the route.
         max_body: The size in bytes of the largest body that is let in.
     """
-    hooks = mixin or AggregateMetricsMixin()
+    hooks = AggregateMetricsMixin() if mixin is None else mixin
     turns = asyncio.Semaphore(_AT_ONCE)
     nobody = Response(status_code=499)  # for who has hung up
 
