@@ -175,9 +175,7 @@ class OnRay:
 
     def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         """See `Engine.run`; every task is given to Ray at once, which is made for queues far longer than ours."""
-        # Neither may Ray report on its use, nor its native part write warnings to our standard error.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
         try:
             import ray
         except ImportError as error:
@@ -218,7 +216,7 @@ class OnRay:
 
 # A task is run again when the worker or the machine that ran it is lost, not when the data is at fault.
 _RETRIES = 3
-_CHECK_ADDRESS = "check --ray-address and RAY_ADDRESS; without them a cluster is started on this machine"
+_CHECK_ADDRESS = "check --ray-address (or RAY_ADDRESS), and RAY_AUTH_TOKEN if the cluster asks for a token"
 
 
 def _packed(function: Callable[[Task], Result], task: Task) -> bytes:
@@ -241,9 +239,9 @@ def _cause_of(error: Any) -> BaseException:
     """What a task raised, as it would have been raised here."""
     if isinstance(error.cause, RewardcliError):
         return error.cause
-    if isinstance(error.cause, ImportError) or "failed to import" in str(error):
+    if "ModuleNotFoundError" in str(error):
         return RewardcliError(
-            f"the Ray workers cannot import what they need: {error.cause}",
+            f"the Ray workers cannot import what they need: {str(error).strip().splitlines()[-1]}",
             "install the same rewardcli on every machine of the cluster (docs/scale.md)",
         )
     return error  # type: ignore[no-any-return]
