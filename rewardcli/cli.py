@@ -37,33 +37,56 @@ class FileForm(StrEnum):
     csv = "csv"
 
 
-class _Boundary(TyperGroup):
-    """Turns what goes wrong in a command into a message and an exit status."""
+@contextmanager
+def _boundary() -> Iterator[None]:
+    """Turns what goes wrong into a message and an exit status."""
+    try:
+        try:
+            yield
+        except typer.Exit:
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except RewardcliError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"Hint: {error.hint}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _give_up_output()
+        raise typer.Exit(PIPE_CLOSED) from None
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich, which shows help, turns one into the other
+            raise typer.Exit(PIPE_CLOSED) from None
+        raise
+    except OSError as error:
+        _give_up_output()
+        print(f"Error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _give_up_output() -> None:
+    """Lets what is still buffered vanish: it cannot be written, and the interpreter would complain when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Group(TyperGroup):
+    """The commands within the one error boundary."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _boundary():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except RewardcliError as error:
-            print(f"Error: {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"Hint: {error.hint}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # What is still buffered cannot be written either; without this the interpreter complains when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from None
-        except OSError as error:
-            print(f"Error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-            raise typer.Exit(1) from None
-        return result
+        with _boundary():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
-    cls=_Boundary,
+    cls=_Group,
     name="rewardcli",
     help="Turn LLM rollouts into numbers people can trust.",
     epilog="Exit status: 0 done, 1 bad data or files, 2 bad usage, 130 interrupted, 141 pipe closed.",
@@ -690,4 +713,9 @@ def load_hooks(text: str) -> "AggregateMetricsMixin":
 
 def main() -> None:
     """The console script."""
+    # Whoever calls may have closed these; what is opened next must not take their place either.
+    nowhere = Path(os.devnull)
+    sys.stdin = sys.stdin or nowhere.open()
+    sys.stdout = sys.stdout or nowhere.open("w")
+    sys.stderr = sys.stderr or nowhere.open("w")
     app(prog_name="rewardcli")

@@ -30,13 +30,22 @@ def read_metrics(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})", _HINT) from error
     if isinstance(content, dict):
-        coverage = content.pop("coverage", {})
-        return content, coverage if isinstance(coverage, dict) else {}
+        return content, _counts_of(content.pop("coverage", {}))
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise DataError(f"{path}: neither an object of metrics nor an array of agents", _HINT)
     if len(content) == 1:
         return _metrics_of(content[0]), {}
     return {f"{_agent_of(entry)}/{key}": value for entry in content for key, value in _metrics_of(entry).items()}, {}
+
+
+def _counts_of(coverage: Any) -> dict[str, Any]:
+    """What is written under `coverage` as this tool writes it; another tool's is not understood."""
+    entries = coverage.items() if isinstance(coverage, dict) else ()
+    return {
+        key: {"n_tasks": entry["n_tasks"], "n_rollouts": entry["n_rollouts"]}
+        for key, entry in entries
+        if isinstance(entry, dict) and {"n_tasks", "n_rollouts"} <= entry.keys()
+    }
 
 
 def _metrics_of(entry: dict[str, Any]) -> dict[str, Any]:
