@@ -23,7 +23,7 @@ _SCALAR = bool | int | float | str | None
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Rebuilding the type pays while rows share their keys; a file that goes on teaching keys is parsed whole instead.
-_MOST_REBUILDS = 12
+_MOST_REBUILDS = 50
 _WORTH_SHORTENING = 0.8
 
 
@@ -140,42 +140,49 @@ class Layout:
         return sum(map(self._root.learn, rows)) > 0
 
     def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
-        """Decodes lines into rows of one type.
+        """Decodes lines into rows.
 
         Returns:
             The rows (None for a line without one); the rows that were parsed whole, as dicts, by position in
             `lines`; and by position the reason why a line is no row ("" if it is blank).
         """
+        short = self._without_long_arrays(lines)
+        found = self._decode_lines(short, lines)
+        if short is not lines and self._keeps_array(found[0]):
+            self._shortens = False  # an array is a value that counts
+            found = self._decode_lines(lines, lines)
+        return found
+
+    def _without_long_arrays(self, lines: list[bytes]) -> list[bytes]:
+        """The lines to decode: shortened while that makes them much shorter, else as they are."""
+        size = sum(map(len, lines)) if self._shortens else 0
+        if not lines or size < LONG_ROW * len(lines):
+            return lines
+        short = list(map(shortened, lines))
+        self._shortens = sum(map(len, short)) < _WORTH_SHORTENING * size
+        return short
+
+    def _keeps_array(self, rows: list[Any]) -> bool:
+        columns = self.columns(rows)
+        return any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
+
+    def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
         if not self._learning:
             try:
-                return self._decode_all(lines), {}, {}
+                return list(map(self._decode, short)), {}, {}
             except _UNDECODABLE:
                 pass
-        rows, whole, bad = self._decode_each(lines)
+        rows, whole, bad = self._decode_each(short, lines)
         news = self.learn(whole.values()) and self._root.learns
         if news:
             self._build()
-        if news and not self._learning:
-            self._rebuilds += 1
-            return self.decode(lines)  # the rows decoded before are of the old type
+            self._rebuilds += not self._learning
         self._learning = self._rebuilds > _MOST_REBUILDS
         for position, row in whole.items():
             rows[position] = self._root.convert(row)
         return rows, whole, bad
 
-    def _decode_all(self, lines: list[bytes]) -> list[Any]:
-        size = sum(map(len, lines)) if self._shortens else 0
-        if size < LONG_ROW * len(lines) or not lines:
-            return list(map(self._decode, lines))
-        short = list(map(shortened, lines))
-        rows = list(map(self._decode, short))
-        columns = self.columns(rows)
-        emptied = any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
-        # Rows without such arrays are not searched for them again, nor where an array is a value that counts.
-        self._shortens = not emptied and sum(map(len, short)) < _WORTH_SHORTENING * size
-        return list(map(self._decode, lines)) if emptied else rows
-
-    def _decode_each(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
+    def _decode_each(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
         """One line after the other, parsing whole what the type does not fit; all lines while learning."""
         rows: list[Any] = [None] * len(lines)
         whole: dict[int, Any] = {}
@@ -183,7 +190,7 @@ class Layout:
         for position, line in enumerate(lines):
             if not self._learning:
                 try:
-                    rows[position] = self._decode(line)
+                    rows[position] = self._decode(short[position])
                     continue
                 except _UNDECODABLE:
                     pass
@@ -223,15 +230,18 @@ class RowColumns:
 def _transposed(node: _Node, values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     """For every key of a node, the values below these values."""
     try:
-        return list(zip(*map(msgspec.structs.astuple, values), strict=True))
-    except TypeError:  # not all of them are objects
-        return [[_step(value, node, child, key) for value in values] for key, child in node.children.items()]
+        columns = list(zip(*map(msgspec.structs.astuple, values), strict=True))
+    except (TypeError, ValueError):  # not all of them are objects, or some were decoded before the type grew
+        columns = []
+    if len(columns) == len(node.children):
+        return columns
+    return [[_step(value, child, key) for value in values] for key, child in node.children.items()]
 
 
-def _step(value: Any, parent: _Node, node: _Node, key: str) -> Any:
+def _step(value: Any, node: _Node, key: str) -> Any:
     if isinstance(value, dict):
         return value.get(key, UNSET)
-    return getattr(value, node.attribute, UNSET) if type(value) is parent.struct else UNSET
+    return getattr(value, node.attribute, UNSET) if isinstance(value, msgspec.Struct) else UNSET
 
 
 def _scalar(value: msgspec.Raw) -> Any:
@@ -256,23 +266,9 @@ def load_row(line: bytes) -> dict[str, Any]:
         ValueError: The line is no JSON object; the message tells the column and what was expected.
     """
     try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            raise ValueError(f"{error.start + 1}: the line is cut off") from error
-        raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
-    try:
-        row = json.loads(text)
-    except json.JSONDecodeError as error:
-        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
-            raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
-        raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError("1: nested too deeply") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise ValueError(f"1: {str(error).split(';')[0]}") from error
-    if "\\ud" in text or "\\uD" in text:
-        row = _without_surrogates(row)
+        row = msgspec.json.decode(line)
+    except _UNDECODABLE:
+        row = _load_leniently(line)
     if not isinstance(row, dict):
         found = _KIND_NAMES.get(type(row), "a number")
         raise ValueError(f"1: expected an object, found {found}")  # noqa: TRY004 - a wrong value in the data
@@ -282,6 +278,25 @@ def load_row(line: bytes) -> dict[str, Any]:
 def _is_at_end(error: json.JSONDecodeError) -> bool:
     """Whether more text might have mended the error: it is in the last word, or in a text that does not end."""
     return error.msg.startswith("Unterminated string") or not re.search(r"[^\w.,+\\-]", error.doc[error.pos :].rstrip())
+
+
+def _load_leniently(line: bytes) -> Any:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            raise ValueError(f"{error.start + 1}: the line is cut off") from error
+        raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
+    try:
+        return _without_surrogates(json.loads(text))
+    except json.JSONDecodeError as error:
+        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
+            raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
+        raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise ValueError("1: nested too deeply") from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise ValueError(f"1: {str(error).split(';')[0]}") from error
 
 
 _KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
