@@ -20,7 +20,7 @@ from .reader.inputs import completion_of
 from .reader.layout import load_row
 from .reader.read import TASK_KEY, rows_of_dicts
 from .reader.sources import Part, read_batches
-from .table import DEFAULT_AGENT, Labels, RolloutTable, key_name
+from .table import DEFAULT_AGENT, Labels, RolloutTable, canonical_key
 
 __all__ = [
     "AggregateMetricsMixin",
@@ -117,10 +117,10 @@ def aggregate_table(
     del agent_metrics["agent_ref"]
     if compute_metrics_fn is not None:
         custom = dict(compute_metrics_fn(tasks()) or {})
-        by_task = {key_name(group[TASK_KEY]): group for group in groups}
-        for row in custom.pop(PER_TASK, None) or []:
-            if (group := by_task.get(key_name(row[TASK_KEY]))) is not None:
-                group |= row
+        by_task = {canonical_key(row[TASK_KEY]): row for row in custom.pop(PER_TASK, None) or []}
+        for code, group in zip(table.tasks.codes.tolist(), groups, strict=True):
+            row = by_task.get(table.tasks.values[code], {})
+            group |= {key: value for key, value in row.items() if key != TASK_KEY}
         agent_metrics |= custom
     key_metrics = (get_key_metrics_fn or _means)(agent_metrics)
     return {

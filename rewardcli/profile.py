@@ -401,7 +401,8 @@ class Histogram:
             center = low / 2 + high / 2
             width = max(least, 1.0 if low == high and abs(center) < 2**40 else least)
             low, high = max(center - width / 2, -1.7e308), min(center + width / 2, 1.7e308)
-        edges = low + (high / self._bins - low / self._bins) * np.arange(self._bins + 1)
+        # Of halves, since the whole range may be more than a float holds.
+        edges = 2 * (low / 2 + (high / 2 - low / 2) / self._bins * np.arange(self._bins + 1))
         edges[-1] = high
         place = np.clip(np.searchsorted(edges, self._values, side="right") - 1, 0, self._bins - 1)
         return np.bincount(place, minlength=self._bins), edges
