@@ -229,9 +229,11 @@ class Output:
 
     def place(self, sources: Sequence[str]) -> tuple[Path, str]:
         """The folder and the stem of what is written for these sources."""
-        from .reader.sources import STDIN, output_stem
+        from .reader.sources import output_stem, read_once
 
-        alone = sources[0] if len(sources) == 1 and sources[0] != STDIN and not Path(sources[0]).is_dir() else None
+        alone = sources[0] if len(sources) == 1 else None
+        if alone and (read_once(alone) or Path(alone).is_dir()):
+            alone = None
         stem = output_stem(alone) if alone else "rollouts"
         beside = Path(alone).parent if alone and "://" not in alone else Path()
         return self.output_dir or beside, stem
@@ -616,37 +618,48 @@ def aggregate(
 def extract(
     reading: Reading,
     output_file: Annotated[
-        Path, typer.Option("--output", "-o", help="The table to write, .parquet.", show_default=False)
+        str, typer.Option("--output", "-o", metavar="FILE", help="The table to write, .parquet.", show_default=False)
     ],
     keep: Annotated[
         list[str] | None,
-        _option(_SCORING, "--keep", help="Also keep the values of this field, as answers or subsets; repeatable."),
+        _option(
+            _SCORING, "--keep", help="Also keep this field, to be an answer, a subset or a nested score; repeatable."
+        ),
     ] = None,
     quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", help="No notes on standard error.")] = False,
 ) -> None:
     """Keep the numbers of rollouts as a Parquet table, which every command accepts in place of the rollouts."""
     from .files import written
-    from .reader import find_fields, read_rows
-    from .reader.parquet import write_table_file
+    from .reader import arrange, find_fields, read_rows
+    from .reader.parquet import load_pyarrow, table_fields, write_table_file
     from .reader.read import check_fields
-    from .reader.sources import expand
+    from .reader.sources import expand, is_table_file
 
     output = Output(quiet=quiet)
-    if output_file.suffix != ".parquet":
-        raise UsageError(f"the table '{output_file}' must end in .parquet", "for example: -o shard-07.parquet")
+    if not is_table_file(output_file) or "://" in output_file:
+        raise UsageError(f"the table '{output_file}' must be a local file .parquet", "for example: -o shard-07.parquet")
+    load_pyarrow(output_file)  # rather now than when everything has been read
     options = reading.options()
     paths = expand(reading.rollouts)
-    fields, head, notes = find_fields(paths, options, numbers=None, subsets=tuple(keep or ()))
+    kept = dict.fromkeys(keep or ())
+    for path in filter(is_table_file, paths):
+        kept |= dict.fromkeys(table_fields(path, ["label."]))
+    fields, head, notes = find_fields(paths, options, numbers=None, subsets=tuple(kept))
     with _progress(output) as progress:
         rows = read_rows(paths, fields, options, progress)
-    check_fields(rows, head, labels=keep or ())
-    for text in notes:
+    check_fields(rows, head, labels=list(kept))
+    rows.notes += notes
+    table = arrange(rows, reading.duplicates).of_agent(reading.agent)
+    if table.n_rollouts < len(rows):
+        rows = rows.take(table.positions[table.positions.argsort()])
+    for text in table.notes:
         output.note(text)
     if rows.skipped:
         output.note(f"{len(rows.skipped)} lines skipped, the first {rows.skipped[0]}")
-    with written(output_file) as (file,):
-        write_table_file(rows, file, output_file)
-    output.note(f"wrote {output_file}: {len(rows):,} rollouts")
+    target = Path(output_file)
+    with written(target) as (file,):
+        write_table_file(rows, file, target)
+    output.note(f"wrote {target}: {len(rows):,} rollouts")
 
 
 @_command()

@@ -1,16 +1,12 @@
 """Tables of numbers as Parquet files: rollouts without their text, to be stored, sent and joined.
 
-Columns of a file (schema version 1, in the file's metadata as `rewardcli.schema`):
-`task`, `rollout`, `agent` and `label.FIELD` hold keys: int64 if all of them are integers, else the JSON text of each,
-null where there is none; `masked`; `number.FIELD` and `usage.FIELD` hold numbers, null where one is missing; beside
-each `kind.…` says what stood there (0 absent, 1 null, 2 not a number, 3 NaN, 4 infinite, 5 integer, 6 float,
-7 boolean), and `exact.…`, where needed, has the JSON text of what a float cannot hold.
+docs/extract.md describes the columns.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,16 +15,26 @@ import numpy as np
 from ..errors import DataError
 from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
 from .arrange import Rows
-from .columns import LINE_KEY, Chunk, Fields
+from .columns import LINE_KEY, Chunk, Fields, column_of
+from .layout import UNSET
+from .sources import open_file
 
-__all__ = ["SCHEMA_VERSION", "read_table_file", "table_fields", "write_table_file"]
+__all__ = ["SCHEMA_VERSION", "load_pyarrow", "read_table_file", "table_fields", "write_table_file"]
 
 SCHEMA_VERSION = 1
 _SCHEMA_KEY = b"rewardcli.schema"
 _INT64 = range(-(2**63), 2**63)
 
 
-def _pyarrow(path: str) -> tuple[Any, Any]:
+def load_pyarrow(path: str) -> tuple[Any, Any]:
+    """The modules pyarrow and pyarrow.parquet.
+
+    Args:
+        path: The file they are needed for.
+
+    Raises:
+        DataError: They are not installed.
+    """
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -52,6 +58,20 @@ def _key_array(pa: Any, labels: Labels) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(labels.codes, mask=labels.codes < 0), texts)
 
 
+def _order_array(pa: Any, rows: Rows) -> Any:
+    """By row, its numeric fields in their order."""
+    known = {*rows.numbers, *rows.usage}
+    orders: dict[str, int] = {}
+    codes = [
+        orders.setdefault(json.dumps([name for name in names if name in known], ensure_ascii=False), len(orders))
+        for names in rows.layout_names or [()]
+    ]
+    layouts = np.zeros(len(rows), np.intp) if rows.layouts is None else rows.layouts
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.array(codes, np.int32)[layouts]), pa.array(list(orders), pa.string())
+    )
+
+
 def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
     """Writes the numbers of rollouts.
 
@@ -60,12 +80,13 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
         target: Where to write.
         path: The name that messages give.
     """
-    pa, parquet = _pyarrow(str(path))
+    pa, parquet = load_pyarrow(str(path))
     columns: dict[str, Any] = {
         "task": _key_array(pa, rows.task),
         "rollout": _key_array(pa, rows.rollout),
         "agent": _key_array(pa, rows.agent),
         "masked": pa.array(rows.masked),
+        "order": _order_array(pa, rows),
     }
     for name, labels in rows.labels.items():
         if labels.present:
@@ -84,33 +105,44 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _open(path: str) -> Any:
-    pa, parquet = _pyarrow(path)
+def _read(path: str, wanted: Callable[[list[str]], Iterable[str]]) -> Any:
+    """The columns of a table file that are wanted, given the names of those there are."""
+    pa, parquet = load_pyarrow(path)
     try:
-        if "://" in path:
-            import fsspec
-
-            filesystem, inner = fsspec.core.url_to_fs(path)
-            file = parquet.ParquetFile(filesystem.open(inner, "rb"))
-        else:
-            file = parquet.ParquetFile(path, memory_map=True)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file", "check the path") from error
+        with open_file(path) as stream, parquet.ParquetFile(stream) as file:
+            version = (file.schema_arrow.metadata or {}).get(_SCHEMA_KEY)
+            if version != str(SCHEMA_VERSION).encode():
+                found = f"a table of schema {version.decode()}" if version else "no table of rollouts"
+                raise DataError(
+                    f"{path}: {found}, expected one of rewardcli schema {SCHEMA_VERSION}",
+                    "make it anew with this version's 'rewardcli extract'",
+                )
+            return file.read(list(wanted(file.schema_arrow.names)))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a Parquet file ({error})", "make it anew with 'rewardcli extract'") from error
-    version = (file.schema_arrow.metadata or {}).get(_SCHEMA_KEY)
-    if version != str(SCHEMA_VERSION).encode():
-        found = f"schema {version.decode()}" if version else "no table of rollouts"
         raise DataError(
-            f"{path}: {found}, expected rewardcli schema {SCHEMA_VERSION}", "make it with 'rewardcli extract'"
-        )
-    return file
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})", "make it anew with 'rewardcli extract'"
+        ) from error
 
 
-def table_fields(path: str) -> list[str]:
-    """The names of the fields that a table file holds."""
-    prefixes = ("number.", "usage.", "label.")
-    return list(dict.fromkeys(n.split(".", 1)[1] for n in _open(path).schema_arrow.names if n.startswith(prefixes)))
+def _names_of(names: Iterable[str], kind: str) -> list[str]:
+    return [name.removeprefix(kind) for name in names if name.startswith(kind)]
+
+
+def table_fields(path: str, kinds: Iterable[str] = ("number.", "usage.", "label.")) -> list[str]:
+    """The names of the fields that a table file holds.
+
+    Args:
+        path: The file.
+        kinds: Which of them.
+    """
+    fields: dict[str, None] = {}
+
+    def look(names: list[str]) -> list[str]:
+        fields.update((field, None) for kind in kinds for field in _names_of(names, kind))
+        return []
+
+    _read(path, look)
+    return list(fields)
 
 
 def _key_of(text: str) -> Hashable | None:
@@ -118,16 +150,26 @@ def _key_of(text: str) -> Hashable | None:
     return value if isinstance(value, str) else canonical_key(value)
 
 
-def _labels(table: Any, name: str, canonical: Callable[[Any], Hashable | None] | None = None) -> Labels:
-    if name not in table.column_names:
-        return Labels(np.full(table.num_rows, -1, np.int32), [], present=False)
+def _json_of(key: Hashable) -> Any:
+    return json.loads(key.text) if isinstance(key, JsonText) else key
+
+
+def _encoded(table: Any, name: str) -> tuple[Any, list[Any]]:
+    """A column as codes, -1 for null, and distinct values."""
     array = table.column(name).combine_chunks()
     encoded = array if hasattr(array, "dictionary") else array.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    values = [_key_of(value) if isinstance(value, str) else value for value in encoded.dictionary.to_pylist()]
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _labels(table: Any, name: str, canonical: Callable[[Any], Hashable | None] | None = None) -> Labels:
+    if name not in table.column_names:
+        return Labels(np.full(table.num_rows, -1, np.int32), [], present=False)
+    codes, found = _encoded(table, name)
+    values = [_key_of(value) if isinstance(value, str) else value for value in found]
     if canonical is not None:
-        values = [canonical(json.loads(value.text) if isinstance(value, JsonText) else value) for value in values]
-    return Labels.merge([Labels(codes, values)])
+        values = [canonical(_json_of(value)) for value in values]
+    return Labels.merge([Labels(codes, values)])  # what was distinct need not be so as an answer
 
 
 def _column(table: Any, name: str) -> Column | None:
@@ -136,11 +178,18 @@ def _column(table: Any, name: str) -> Column | None:
     values = table.column(name).to_numpy().astype(np.float64)
     column = Column(values, table.column(f"kind.{name}").to_numpy())
     if f"exact.{name}" in table.column_names:
-        texts = table.column(f"exact.{name}").to_pylist()
         column.exact = np.full(len(values), None, dtype=object)
-        for row, text in enumerate(texts):
+        for row, text in enumerate(table.column(f"exact.{name}").to_pylist()):
             column.exact[row] = None if text is None else json.loads(text)
     return column
+
+
+def _column_of_labels(table: Any, name: str) -> Column | None:
+    """The numbers among the kept values of a field, which may lie below the top level."""
+    labels = _labels(table, f"label.{name}")
+    values = [*map(_json_of, labels.values), UNSET]
+    column = column_of(values)
+    return None if column is None else column.take(labels.codes)
 
 
 def read_table_file(path: str, fields: Fields) -> Chunk:
@@ -149,24 +198,30 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
     Raises:
         DataError: The file is none of ours.
     """
-    file = _open(path)
-    names = file.schema_arrow.names
-    numbers = (
-        [n.split(".", 1)[1] for n in names if n.startswith("number.")] if fields.numbers is None else fields.numbers
-    )
-    usage = [n.split(".", 1)[1] for n in names if n.startswith("usage.")] if fields.numbers is None else fields.numbers
-    wanted = {"task", "rollout", "agent", "masked", *(f"label.{name}" for name in (*fields.answers, *fields.subsets))}
-    for name in [*(f"number.{name}" for name in numbers), *(f"usage.{name}" for name in usage)]:
-        wanted |= {name, f"kind.{name}", f"exact.{name}"}
-    table = file.read([name for name in names if name in wanted])
-    labels = {name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
-    labels |= {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers}
+    labels = (*fields.answers, *fields.subsets)
+    learns = fields.numbers is None
+
+    def wanted(names: list[str]) -> list[str]:
+        numbers = fields.numbers if fields.numbers is not None else _names_of(names, "number.")
+        usage = fields.numbers if fields.numbers is not None else _names_of(names, "usage.")
+        columns = [*(f"number.{name}" for name in numbers), *(f"usage.{name}" for name in usage)]
+        chosen = {"task", "rollout", "agent", "masked", *columns, *(f"label.{name}" for name in labels)}
+        chosen |= {f"{kind}.{name}" for name in columns for kind in ("kind", "exact")}
+        chosen |= {"order"} if learns else {f"label.{name}" for name in numbers}
+        return [name for name in names if name in chosen]
+
+    table = _read(path, wanted)
+    found: dict[str, dict[str, Column]] = {"number.": {}, "usage.": {}}
+    for kind, columns in found.items():
+        for name in _names_of(table.column_names, kind):
+            columns[name] = _column(table, f"{kind}{name}")  # type: ignore[assignment]
+    for name in fields.numbers or ():
+        if name not in found["number."] and name not in found["usage."]:
+            column = _column_of_labels(table, name)
+            found["number."] |= {} if column is None else {name: column}
+    layouts, layout_names = _encoded(table, "order") if learns else (None, [])
     count = table.num_rows
     line_keys = Labels(np.arange(count, dtype=np.int32), list(range(count)))
-    found = {
-        kind: {n: c for n in group if (c := _column(table, f"{kind}.{n}")) is not None}
-        for kind, group in (("number", numbers), ("usage", usage))
-    }
     return Chunk(
         source=path,
         n_lines=count,
@@ -175,7 +230,10 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         rollout=_labels(table, "rollout"),
         agent=_labels(table, "agent"),
         masked=table.column("masked").to_numpy(),
-        numbers=found["number"],
-        usage=found["usage"],
-        labels=labels,
+        numbers=found["number."],
+        usage=found["usage."],
+        labels={name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
+        | {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers},
+        layouts=None if layouts is None else layouts.astype(np.uint16),
+        layout_names=[tuple(json.loads(names)) for names in layout_names],
     )

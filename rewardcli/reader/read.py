@@ -21,7 +21,17 @@ from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
 from .engine import EngineName, InProcess, available_cores, make_engine
 from .layout import UNSET, load_row, look_up
 from .parquet import read_table_file, table_fields
-from .sources import STDIN, Part, head_of, is_table_file, lines_before, parts_of, read_batches
+from .sources import (
+    HEAD_BYTES,
+    STDIN,
+    Part,
+    head_of,
+    is_table_file,
+    lines_before,
+    parts_of,
+    read_batches,
+    read_once,
+)
 
 __all__ = [
     "Head",
@@ -45,6 +55,7 @@ SMALLEST_SHARED = 24 << 20
 _CLUSTER_JOBS = 256
 
 Advance = Callable[[int], None]
+_LARGEST_HEAD = 256 << 20
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -102,7 +113,11 @@ class Head:
 
 def _read_head(path: str, most: int = 64) -> Head:
     head = Head("<stdin>" if path == STDIN else path)
-    _, start = head_of(path)
+    size = HEAD_BYTES
+    _, start = head_of(path, size)
+    while b"\n" not in start.strip() and size <= len(start) < _LARGEST_HEAD:  # a row longer than the head
+        size *= 8
+        _, start = head_of(path, size)
     for line in islice(start.removeprefix(_BOM).splitlines(), most):
         try:
             head.rows.append(load_row(line))
@@ -259,8 +274,8 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
         DataError: A file cannot be read, or there are no rollouts at all.
     """
     on_ray = options.engine == "ray"
-    if on_ray and STDIN in paths:
-        raise UsageError("a Ray cluster cannot read standard input", "name a file that all of its machines can read")
+    if on_ray and any(map(read_once, paths)):
+        raise UsageError("a Ray cluster cannot read standard input, nor pipes", "name files that all of it can read")
     jobs = options.jobs or available_cores()
     parts = parts_of(list(paths), jobs if options.jobs or not on_ray else max(jobs, _CLUSTER_JOBS))
     alone = options.engine == "local" and not _worth_sharing(parts)
@@ -315,8 +330,8 @@ def _read_elsewhere(part: Part, read: Callable[[Part], Chunk], folder: str) -> C
 
 
 def _worth_sharing(parts: Sequence[Part]) -> bool:
-    """Whether worker processes gain more than they cost; standard input can be read only here."""
-    if any(part.path == STDIN for part in parts):
+    """Whether worker processes gain more than they cost; standard input and pipes can be read only here."""
+    if any(read_once(part.path) for part in parts):
         return False
     streams = sum(part.end is None for part in parts)
     return streams > 1 or (len(parts) > 1 and sum(part.size for part in parts) >= SMALLEST_SHARED)

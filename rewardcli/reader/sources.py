@@ -9,12 +9,13 @@ import lzma
 import os
 import queue
 import shutil
+import stat
 import sys
 import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -30,9 +31,11 @@ __all__ = [
     "is_table_file",
     "kept_for_again",
     "lines_before",
+    "open_file",
     "output_stem",
     "parts_of",
     "read_batches",
+    "read_once",
     "seekable",
     "sibling",
 ]
@@ -118,12 +121,10 @@ def expand(paths: list[str]) -> list[str]:
     """
     found: list[str] = []
     for path in paths:
-        if path == STDIN or (_is_remote(path) and not glob.has_magic(path)):
+        if path == STDIN:
             found.append(path)
         elif _is_remote(path):
-            filesystem, inner = _remote(path)
-            matches = [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(inner))]
-            found += matches or _missing(path, "no file matches", "check the pattern")
+            found += _expand_remote(path)
         elif Path(path).is_dir():
             shards = [str(file) for file in sorted(Path(path).iterdir()) if file.is_file() and _is_shard(file.name)]
             found += shards or _missing(
@@ -143,11 +144,38 @@ def expand(paths: list[str]) -> list[str]:
     return found
 
 
+def _expand_remote(url: str) -> list[str]:
+    """The files of a URL; a folder is told by the slash at its end, since asking costs, and may download a page."""
+    folder = url.endswith("/")
+    web = url.startswith(("http://", "https://"))  # where ? begins the query
+    if not folder and not glob.has_magic(url.replace("?", "") if web else url):
+        return [url]
+    filesystem, inner = _remote(url)
+    with _reaching(url):
+        names = sorted(filesystem.glob(f"{inner.rstrip('/')}/*" if folder else inner))
+        matches = [filesystem.unstrip_protocol(name) for name in names]
+    if folder:
+        matches = [match for match in matches if _is_shard(match.rsplit("/", 1)[-1])]
+    return matches or _missing(url, "no file matches", "check the pattern")
+
+
 def _missing(path: str, what: str, hint: str) -> list[str]:
     raise DataError(f"{path}: {what}", hint)
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Turns what the package that serves a URL raises, whatever that is, into an error with the URL."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{url}: no such file", "check the address") from error
+    except Exception as error:  # of botocore, aiohttp, …: not every one is an OSError
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{url}: {reason}", "check the address, the credentials and the network") from error
 
 
 def _remote(url: str) -> tuple[Any, str]:
@@ -159,17 +187,57 @@ def _remote(url: str) -> tuple[Any, str]:
         filesystem, inner = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise DataError(f"{url}: {error}", "install the package that serves this protocol") from error
+    except Exception as error:
+        raise DataError(f"{url}: {error}", "check the address and the credentials") from error
     return filesystem, inner
 
 
-def _open_raw(path: str) -> IO[bytes]:
-    """The file's bytes as they are stored."""
+class _RemoteFile(io.RawIOBase):
+    """A remote file under Python's own buffer: the files of fsspec cannot read just some lines."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        filesystem, inner = _remote(url)
+        with _reaching(url):
+            self._file = filesystem.open(inner, "rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return getattr(self._file, "size", 0) is not None  # a web server that sends no size sends no ranges either
+
+    def readinto(self, buffer: Any) -> int:
+        with _reaching(self._url):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _reaching(self._url):
+            self._file.seek(offset, whence)
+            return self.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def open_file(path: str) -> IO[bytes]:
+    """The file's bytes as they are stored.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
     try:
         if path == STDIN:
             return sys.stdin.buffer
         if _is_remote(path):
-            filesystem, inner = _remote(path)
-            return filesystem.open(inner, "rb")  # type: ignore[no-any-return]
+            return io.BufferedReader(_RemoteFile(path), READ_BYTES)
         return Path(path).open("rb", buffering=READ_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file", "check the path; - reads standard input") from error
@@ -281,21 +349,38 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 # --- parts ----------------------------------------------------------------------------------------------------------
 
-_stdin_head: list[bytes] = []
+# Standard input and pipes: what can be read only once is kept open, with what was already read of it.
+_begun: dict[str, tuple[IO[bytes], bytes]] = {}
+
+
+def read_once(path: str) -> bool:
+    """Whether what is read of the path is gone: standard input, pipes and devices."""
+    if path == STDIN:
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _first_bytes(path: str, size: int) -> bytes:
+    try:
+        if not read_once(path):
+            with open_file(path) as stream:
+                return stream.read(size)
+        stream, head = _begun.get(path) or (open_file(path), b"")
+        if len(head) < size:
+            head += stream.read(size - len(head))
+        _begun[path] = stream, head
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}", "check the path") from error
+    return head
 
 
 def head_of(path: str, size: int = HEAD_BYTES) -> tuple[str | None, bytes]:
-    """How the file is compressed, and its first bytes, decompressed; those of standard input are kept for later."""
-    if path == STDIN:
-        if not _stdin_head:
-            _stdin_head.append(sys.stdin.buffer.read(size))
-        raw = _stdin_head[0]
-    else:
-        with _open_raw(path) as stream:
-            try:
-                raw = stream.read(size)
-            except OSError as error:
-                raise DataError(f"{path}: {error.strerror or error}", "check the path") from error
+    """How the file is compressed, and its first bytes, decompressed; those of a pipe are kept for later."""
+    raw = _first_bytes(path, size)
     compression = _compression_of(raw)
     if compression is None:
         return None, raw
@@ -318,23 +403,27 @@ def parts_of(paths: list[str], jobs: int) -> list[Part]:
         if is_table_file(path):
             parts[path] = [Part(path, table=True)]
             continue
-        compression, _ = head_of(path, 16) if path != STDIN else head_of(path)
-        if path == STDIN or compression:
-            parts[path] = [Part(path, compression=compression)]
+        if read_once(path):
+            parts[path] = [Part(path, compression=head_of(path, 16)[0])]
             continue
-        with _open_raw(path) as stream:
-            plain.append((path, stream.seek(0, os.SEEK_END)))
+        with open_file(path) as stream:  # once: planning for many remote files takes as long as opening them
+            compression = _compression_of(stream.read(16))
+            if compression or not stream.seekable():
+                parts[path] = [Part(path, compression=compression)]
+            else:
+                plain.append((path, stream.seek(0, os.SEEK_END)))
     total = sum(size for _, size in plain)
     step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART)
     for path, size in plain:
-        with _open_raw(path) as stream:
-            cuts = [0]
-            while cuts[-1] + step < size:
-                stream.seek(cuts[-1] + step)
-                stream.readline()
-                cuts.append(min(stream.tell(), size))
-            cuts += [size] if cuts[-1] < size or size == 0 else []
-        parts[path] = [Part(path, start, end) for start, end in zip(cuts, cuts[1:], strict=False)] or [Part(path, 0, 0)]
+        cuts = [0]
+        if size > step:
+            with open_file(path) as stream:
+                while cuts[-1] + step < size:
+                    stream.seek(cuts[-1] + step)
+                    stream.readline()
+                    cuts.append(min(stream.tell(), size))
+        cuts += [size] if cuts[-1] < size or size == 0 else []
+        parts[path] = [Part(path, start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
     return [part for path in paths for part in parts[path]]
 
 
@@ -365,8 +454,7 @@ def read_batches(
 
 
 def _stream(part: Part) -> Generator[bytes]:
-    head = _stdin_head.pop() if part.path == STDIN and _stdin_head else b""
-    raw = _open_raw(part.path)
+    raw, head = _begun.pop(part.path) if part.path in _begun else (open_file(part.path), b"")
     with nullcontext() if part.path == STDIN else raw:
         if part.compression is None:
             yield from _blocks(raw, head)
@@ -376,7 +464,7 @@ def _stream(part: Part) -> Generator[bytes]:
 
 
 def _read_range(part: Part, end: int) -> Iterator[list[bytes]]:
-    with _open_raw(part.path) as stream:
+    with open_file(part.path) as stream:
         stream.seek(part.start)
         position, size = part.start, FIRST_BATCH_BYTES
         while position < end:
@@ -398,7 +486,7 @@ def lines_before(part: Part) -> int:
     if part.start == 0:
         return 0
     count, left = 0, part.start
-    with _open_raw(part.path) as stream:
+    with open_file(part.path) as stream:
         while left and (block := stream.read(min(BATCH_BYTES, left))):
             count += block.count(b"\n")
             left -= len(block)
@@ -406,10 +494,17 @@ def lines_before(part: Part) -> int:
 
 
 def seekable(path: str) -> IO[bytes]:
-    """The file's decompressed bytes, to be read at any place; a compressed file is unpacked to a temporary one."""
+    """The file's decompressed bytes, to be read at any place; a compressed file is unpacked to a temporary one.
+
+    Raises:
+        DataError: It is a pipe.
+    """
+    if read_once(path):
+        name = Part(path).name
+        raise DataError(f"{name}: is read twice, which a pipe cannot be", "save it to a file, and name that")
     compression, _ = head_of(path, 16)
     if compression is None:
-        return _open_raw(path)
+        return open_file(path)
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         for lines in read_batches(Part(path, compression=compression)):
@@ -422,14 +517,16 @@ def seekable(path: str) -> IO[bytes]:
 
 @contextmanager
 def kept_for_again(paths: list[str], wanted: bool) -> Iterator[list[str]]:
-    """The paths, with standard input (if it is to be read again) in a temporary file."""
-    if not wanted or STDIN not in paths:
-        yield paths
-        return
-    with tempfile.NamedTemporaryFile(prefix="rewardcli-stdin-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy, READ_BYTES)
-        copy.flush()
-        yield [copy.name if path == STDIN else path for path in paths]
+    """The paths; if they are to be read again, with a temporary file in place of standard input or a pipe."""
+    with ExitStack() as stack:
+        kept = list(paths)
+        for place, path in enumerate(paths):
+            if wanted and read_once(path):
+                copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="rewardcli-"))
+                shutil.copyfileobj(open_file(path), copy, READ_BYTES)
+                copy.flush()
+                kept[place] = copy.name
+        yield kept
 
 
 def sibling(path: str, suffix: str) -> str | None:
