@@ -97,7 +97,7 @@ class Profile:
         """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
         return all(((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all() for column in self.columns.values())
 
-    def statistics(self, rows: Ints | None, starts: Ints) -> Columns:
+    def statistics(self, rows: Ints | None, starts: Ints) -> dict[str, NDArray[Any]]:
         """The statistics of groups of measured rollouts.
 
         Args:
@@ -105,7 +105,7 @@ class Profile:
             starts: Group g is `rows[starts[g]:starts[g + 1]]`.
 
         Returns:
-            By key (`mean/reward`, …) the value of every group; UNSET where it is undefined.
+            By key (`mean/reward`, …) the value of every group; NaN or None where it is undefined.
         """
         sizes = np.diff(starts)
         by_statistic: dict[str, dict[str, NDArray[Any]]] = {statistic: {} for statistic in STATISTICS}
@@ -116,13 +116,15 @@ class Profile:
             counts[name] = found.count
             for statistic in STATISTICS:
                 by_statistic[statistic][name] = getattr(found, statistic)
-            if self._whole and column.exact is not None:
-                exact = np.array(column.numbers(), dtype=object)
+            if self._whole:
+                whole = np.array(column.numbers(), dtype=object if column.exact is not None else np.int64)
                 filled = np.flatnonzero(sizes)
                 for statistic, extreme in (("max", np.maximum), ("min", np.minimum)):
+                    ordered = whole if rows is None else whole[rows]
                     by_statistic[statistic][name] = np.full(len(sizes), None, dtype=object)
-                    ordered = exact if rows is None else exact[rows]
-                    by_statistic[statistic][name][filled] = extreme.reduceat(ordered, starts[:-1][filled])
+                    by_statistic[statistic][name][filled] = extreme.reduceat(ordered, starts[:-1][filled]).astype(
+                        object
+                    )
         # NeMo Gym shows the std of a single rollout as 0, but only where no column of the group has a std.
         stds = by_statistic["std"]
         none_defined = (
@@ -131,14 +133,14 @@ class Profile:
         for name, std in stds.items():
             stds[name] = np.where(none_defined & (counts[name] == sizes) & (sizes > 0), 0.0, std)
         return {
-            f"{statistic}/{name}": _listed(values, whole=self._whole and statistic in ("max", "min"))
+            f"{statistic}/{name}": values
             for statistic, columns in by_statistic.items()
             for name, values in columns.items()
         }
 
     # --- rows by task
 
-    def task_statistics(self) -> Columns:
+    def task_statistics(self) -> dict[str, NDArray[Any]]:
         """The statistics of every unit."""
         return self.statistics(None, self.measured.starts)
 
@@ -153,41 +155,48 @@ class Profile:
             "reward_profile_completion_pct": (100.0 * present / np.maximum(expected, 1)).tolist(),
         }
 
-    def rollout_infos(self) -> Columns:
-        """By rollout, what a row tells of each: its keys, its reward, its usage, its other numbers."""
-        table = self.table
-        nothing = Column.absent(table.n_rollouts)
-        reward, usage_reward = table.numbers.get("reward", nothing), table.usage.get("reward")
-        rewards = reward.as_found(UNSET)
-        if usage_reward is not None:
-            rewards = [
-                top if inner is UNSET else inner
-                for top, inner in zip(rewards, usage_reward.numbers(UNSET), strict=True)
-            ]
-        fields: Columns = {"reward": rewards} if any(value is not UNSET for value in rewards) else {}
-        for name, column in table.usage.items():
-            if name != "reward":
-                fields[name] = table.numbers.get(name, nothing).over(column).numbers(UNSET)
-        for name, column in table.numbers.items():
-            if name not in fields and name != "reward":
-                fields[name] = column.numbers(UNSET)
-        return fields
+    @cached_property
+    def _info_columns(self) -> dict[str, Column]:
+        """What `rollout_infos` tells besides the reward, in order: the usage, then the other numbers."""
+        numbers, usage = self.table.numbers, self.table.usage
+        columns = {name: numbers[name].over(column) if name in numbers else column for name, column in usage.items()}
+        columns |= {name: column for name, column in numbers.items() if name not in usage}
+        columns.pop("reward", None)
+        return columns
 
-    def rollout_keys(self) -> Columns:
-        """By rollout, its id and its keys."""
+    @cached_property
+    def _key_texts(self) -> tuple[list[str], list[str]]:
+        return [key_name(value) for value in self.table.tasks.values], list(map(key_name, self.table.rollouts.values))
+
+    def rollout_infos(self, units: slice = slice(None)) -> Columns:
+        """By rollout of some units, what a row tells of it: its id and keys, its reward, its usage, its other numbers.
+
+        Args:
+            units: The units, in the order of the table.
+        """
         table = self.table
-        tasks = [_shown(value) for value in table.tasks.values]
-        rollouts = [_shown(value) for value in table.rollouts.values]
-        unit_tasks = np.repeat(table.tasks.codes, np.diff(table.starts)).tolist()
-        codes = table.rollouts.codes.tolist()
-        ids = {}
-        for key in set(zip(unit_tasks, codes, strict=True)):
-            ids[key] = f"{key_name(table.tasks.values[key[0]])}:{key_name(table.rollouts.values[key[1]])}"
-        return {
-            "rollout_id": [ids[key] for key in zip(unit_tasks, codes, strict=True)],
-            TASK_KEY: [tasks[code] for code in unit_tasks],
-            ROLLOUT_KEY: [rollouts[code] for code in codes],
+        chosen = range(table.n_units)[units]
+        rows = slice(int(table.starts[chosen.start]), int(table.starts[chosen.stop]))
+        lengths = np.diff(table.starts[chosen.start : chosen.stop + 1])
+        tasks = np.repeat(table.tasks.codes[units], lengths).tolist()
+        rollouts = table.rollouts.codes[rows].tolist()
+        task_texts, rollout_texts = self._key_texts
+        columns: Columns = {
+            "rollout_id": [f"{task_texts[t]}:{rollout_texts[r]}" for t, r in zip(tasks, rollouts, strict=True)],
+            TASK_KEY: [_shown(table.tasks.values[code]) for code in tasks],
+            ROLLOUT_KEY: [_shown(table.rollouts.values[code]) for code in rollouts],
         }
+        columns |= self._rewards(rows)
+        return columns | {name: column.take(rows).numbers(UNSET) for name, column in self._info_columns.items()}
+
+    def _rewards(self, rows: slice) -> Columns:
+        """The rewards as they stood in the rows; a number in the usage wins."""
+        top, usage = (columns.get("reward") for columns in (self.table.numbers, self.table.usage))
+        found = [UNSET] * (rows.stop - rows.start) if top is None else top.take(rows).as_found(UNSET)
+        if usage is not None:
+            inner = usage.take(rows).numbers(UNSET)
+            found = [first if second is UNSET else second for first, second in zip(found, inner, strict=True)]
+        return {"reward": found} if top is not None or usage is not None else {}
 
     def unit_tasks(self) -> list[Any]:
         """By unit, its task."""
@@ -211,12 +220,17 @@ class Profile:
 
     def agent_rows(self) -> list[dict[str, Any]]:
         """The statistics over all rollouts of each agent, sorted by its name."""
+        return [dict(row) for row in self._agent_rows]
+
+    @cached_property
+    def _agent_rows(self) -> list[dict[str, Any]]:
         table = self.measured
         names = table.agent_names()
         by_row = table.row_agents()
         order = np.argsort(by_row, kind="stable")
         starts = np.searchsorted(by_row[order], np.arange(len(names) + 1))
-        rows = _dicts(self.statistics(order, starts), len(names))
+        statistics = self.statistics(order, starts)
+        rows = _dicts({key: listed(values) for key, values in statistics.items()}, len(names))
         present = set(self.table.agents.codes.tolist())
         for code, row in enumerate(rows):
             row.update(self.table.keep_units(self.table.agents.codes == code).coverage())
@@ -250,16 +264,16 @@ def _shown(value: Any) -> Any:
     return str(value) if isinstance(value, JsonText) else value
 
 
-def _listed(values: NDArray[Any], whole: bool) -> list[Any]:
-    """An array as a list, with UNSET for what is undefined."""
+def listed(values: NDArray[Any]) -> list[Any]:
+    """Statistics as Python numbers, with UNSET for what is undefined."""
     if values.dtype == object:
         return [UNSET if value is None else value for value in values]
     defined = np.isfinite(values)
-    listed = values.astype(object)
-    if whole:
-        listed[defined] = values[defined].astype(np.int64)
-    listed[~defined] = UNSET
-    return listed.tolist()  # type: ignore[no-any-return]
+    if defined.all():
+        return values.tolist()  # type: ignore[no-any-return]
+    found = values.astype(object)
+    found[~defined] = UNSET
+    return found.tolist()  # type: ignore[no-any-return]
 
 
 def _dicts(columns: Columns, count: int) -> list[dict[str, Any]]:
@@ -312,27 +326,22 @@ def _task_lines(profile: Profile, sample: Callable[[int], Any]) -> Iterator[byte
     """The rows by task, a block of lines at a time."""
     table = profile.table
     encode = msgspec.json.Encoder().encode
-    head = {TASK_KEY: profile.unit_tasks(), **profile.task_statistics()}
-    tail = profile.task_counts()
-    infos = {**profile.rollout_keys(), **profile.rollout_infos()}
-    row_type = _encoder([*head, "sample", *tail, "rollout_infos", "agent_ref"])
-    info_type = _encoder(list(infos))
-    agents = profile.unit_agents()
-    starts = table.starts.tolist()
+    tasks, statistics = profile.unit_tasks(), profile.task_statistics()
+    counts, agents = profile.task_counts(), profile.unit_agents()
+    row_type = _encoder([TASK_KEY, *statistics, "sample", *counts, "rollout_infos", "agent_ref"])
+    info_type = _encoder(list(profile.rollout_infos(slice(0, 0))))
     for begin in range(0, table.n_units, _TASKS_AT_ONCE):
-        units = range(begin, min(begin + _TASKS_AT_ONCE, table.n_units))
-        span = slice(starts[units.start], starts[units.stop])
-        rollouts = list(map(info_type, *(values[span] for values in infos.values())))
-        offset = starts[begin]
-        groups = [rollouts[starts[unit] - offset : starts[unit + 1] - offset] for unit in units]
-        part = slice(units.start, units.stop)
+        units = slice(begin, min(begin + _TASKS_AT_ONCE, table.n_units))
+        infos = list(map(info_type, *profile.rollout_infos(units).values()))
+        ends = (table.starts[units.start : units.stop + 1] - table.starts[begin]).tolist()
         rows = map(
             row_type,
-            *(values[part] for values in head.values()),
-            map(sample, units),
-            *(values[part] for values in tail.values()),
-            groups,
-            agents[part],
+            tasks[units],
+            *(listed(values[units]) for values in statistics.values()),
+            map(sample, range(units.start, units.stop)),
+            *(values[units] for values in counts.values()),
+            [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
+            agents[units],
         )
         yield b"".join([encode(row) + b"\n" for row in rows])
 
@@ -518,7 +527,7 @@ class RewardProfiler:
         """What a profile tells of one rollout: its keys, its reward and its numbers."""
         table = arrange(rows_of_dicts([result], PYTHON_FIELDS, "results"))
         profile = Profile(table, completion_of(table, None))
-        return _dicts({**profile.rollout_keys(), **profile.rollout_infos()}, 1)[0]
+        return _dicts(profile.rollout_infos(), 1)[0]
 
     def profile_from_data(
         self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial_rollouts: bool = False
@@ -591,10 +600,11 @@ def task_dicts(profile: Profile, samples: Sequence[dict[str, Any]], histograms: 
         histograms: Whether the rows have histograms.
     """
     table = profile.table
-    columns = {TASK_KEY: profile.unit_tasks(), **profile.task_statistics()}
+    columns: Columns = {TASK_KEY: profile.unit_tasks()}
+    columns |= {key: listed(values) for key, values in profile.task_statistics().items()}
     columns |= _unit_histograms(profile) if histograms else {}
     columns |= {"sample": list(samples), **profile.task_counts()}
-    infos = _dicts({**profile.rollout_keys(), **profile.rollout_infos()}, table.n_rollouts)
+    infos = _dicts(profile.rollout_infos(), table.n_rollouts)
     starts = table.starts.tolist()
     columns["rollout_infos"] = [infos[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
     columns["agent_ref"] = profile.unit_agents()

@@ -83,7 +83,10 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": [1.0, True], "a": None})
     '{"a":null,"b":[1,true]}'
     """
-    return json.dumps(_integral(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    try:
+        return json.dumps(_integral(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    except RecursionError as error:
+        raise DataError("a value used as a key is nested too deeply", "name another field as the key") from error
 
 
 def canonical_key(value: Any) -> Hashable | None:
@@ -262,6 +265,8 @@ class Column:
         whole = (self.kinds == INTEGER) | (self.kinds == BOOLEAN)
         if whole.all() and self.exact is None:
             return self.values.astype(np.int64).tolist()  # type: ignore[no-any-return]
+        if (self.kinds == FLOAT).all():
+            return self.values.tolist()  # type: ignore[no-any-return]
         found = self.values.astype(object)
         if self.exact is not None:
             held = whole & _held(self.exact)
