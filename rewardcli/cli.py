@@ -5,6 +5,7 @@ Only typer is imported here; a command imports what it needs when it runs.
 
 import dataclasses
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -731,4 +732,8 @@ def main() -> None:
     sys.stdin = sys.stdin or nowhere.open()
     sys.stdout = sys.stdout or nowhere.open("w")
     sys.stderr = sys.stderr or nowhere.open("w")
+    if isinstance(raw := getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # PYTHONUNBUFFERED: what a full disk or a closed pipe leaves of a write would be lost without an error.
+        buffered, form = io.BufferedWriter(raw), (sys.stdout.encoding, sys.stdout.errors)
+        sys.stdout = io.TextIOWrapper(buffered, *form, line_buffering=True)
     app(prog_name="rewardcli")
