@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import wandb
+from typer.testing import CliRunner
 
 from rewardcli import (
     AggregateMetrics,
@@ -25,6 +26,7 @@ from rewardcli import (
     highest_k_metrics,
     reward_profile,
 )
+from rewardcli.cli import app
 
 Rollout = dict[str, Any]
 NAN, INFINITY = float("nan"), float("inf")
@@ -389,6 +391,28 @@ def test_pattern_needs_one_k(pattern: str) -> None:
 def write_jsonl(path: Path, rows: list[Rollout]) -> str:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return str(path)
+
+
+def printed(command: str, path: str, *options: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, [command, path, "--format", "json", "--quiet", *options])
+    assert result.exit_code == 0, result.output
+    metrics: dict[str, Any] = json.loads(result.stdout)
+    return metrics
+
+
+def test_command_leaves_masked_rows_out_before_the_first_k_and_the_subset(tmp_path: Path) -> None:
+    metrics = printed("subsets", write_jsonl(tmp_path / "run.jsonl", masked_run()), "--by", "level")
+    assert metrics["easy/pass@1[avg-of-1]/accuracy"] == 0.0
+    assert metrics["easy/pass@2/accuracy"] == 100.0
+    assert metrics["coverage/masked_rollouts"] == 2
+    assert not [key for key in metrics if key.startswith("hard/")]
+
+
+def test_two_agents_on_one_task_are_two_tasks(tmp_path: Path) -> None:
+    rows = [row(0, 0, reward=float(name == "a"), agent_ref={"name": name}) for name in "ab"]
+    metrics = printed("passk", write_jsonl(tmp_path / "run.jsonl", rows))
+    assert metrics["pass@1/accuracy"] == 50.0
+    assert metrics["coverage"]["pass@1/accuracy"] == {"n_tasks": 2, "n_rollouts": 2}
 
 
 @pytest.mark.parametrize("config_type", [RewardProfileConfig, SimpleNamespace])
