@@ -102,9 +102,9 @@ def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: 
         return None
     if type(UNSET) not in types:
         return _full_column(values, types, keep_texts)
-    rows = np.flatnonzero(np.fromiter((value is not UNSET for value in values), np.bool_, len(values)))
-    found = [values[row] for row in rows.tolist()]
-    return _full_column(found, types - {type(UNSET)}, keep_texts).spread(rows, len(values))
+    rows = [row for row, value in enumerate(values) if value is not UNSET]
+    found = [values[row] for row in rows]
+    return _full_column(found, types - {type(UNSET)}, keep_texts).spread(np.array(rows), len(values))
 
 
 def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> Column:
@@ -119,6 +119,8 @@ def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> C
     numeric = kinds >= INTEGER
     if numeric.all():
         numbers = _floats(values)
+        if np.abs(numbers).max() < _EXACT_LIMIT:  # false for NaN too: nothing is strange and nothing beyond a float
+            return Column(numbers, kinds)
     else:
         numbers = np.full(count, np.nan)
         numbers[numeric] = _floats(list(compress(values, numeric.tolist())))

@@ -229,13 +229,14 @@ class RowColumns:
 
 def _transposed(node: _Node, values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     """For every key of a node, the values below these values."""
+    width = len(node.children)
     try:
-        columns = list(zip(*map(msgspec.structs.astuple, values), strict=True))
-    except (TypeError, ValueError):  # not all of them are objects, or some were decoded before the type grew
-        columns = []
-    if len(columns) == len(node.children):
-        return columns
-    return [[_step(value, child, key) for value in values] for key, child in node.children.items()]
+        fields = list(map(msgspec.structs.astuple, values))
+    except TypeError:  # not all of them are objects
+        return [[_step(value, child, key) for value in values] for key, child in node.children.items()]
+    if len(fields[0]) < width or min(map(len, fields)) < width:  # decoded before the type grew, at its end
+        fields = [found + (UNSET,) * (width - len(found)) for found in fields]
+    return list(zip(*fields, strict=True))
 
 
 def _step(value: Any, node: _Node, key: str) -> Any:
