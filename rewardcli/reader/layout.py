@@ -84,8 +84,11 @@ class _Node:
         self.has_object = True
         if self.learns:
             for key, item in value.items():
-                news |= key not in self.children
-                news |= self.child(key).learn(item)
+                child = self.children.get(key)
+                if child is None:
+                    news, child = True, self.child(key)
+                if isinstance(item, (dict, list)):
+                    news |= child.learn(item)
                 self.met[key] = None
         else:
             for key, child in self.children.items():
