@@ -1,0 +1,216 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rewardcli
+
+PACKAGE = Path(rewardcli.__file__).parent
+EXAMPLE = PACKAGE.parent / "examples" / "math_rollouts.jsonl"
+
+# --- what a command loads -------------------------------------------------------------------------------------------
+
+# What takes long to load, or is an extra. Not pydantic: typer itself needs it for a command's options.
+HEAVY = {
+    "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow",
+    "ray", "rewardcli.models", "rich", "starlette", "uvicorn", "wandb", "zstandard",
+}  # fmt: skip
+
+LISTING = """
+import atexit, json, sys
+from pathlib import Path
+
+listing = Path(sys.argv.pop(1))
+atexit.register(lambda: listing.write_text(json.dumps(list(sys.modules))))
+"""
+AS_PROGRAM = f"{LISTING}\nfrom rewardcli.cli import main\nmain()"
+
+
+def loaded(script: str, folder: Path, *args: str, **environment: str) -> set[str]:
+    """What of the heavy modules a script leaves loaded."""
+    listing = folder / "modules.json"
+    subprocess.run(
+        [sys.executable, "-c", script, listing, *args],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+        check=True,
+    )
+    return HEAVY.intersection(json.loads(listing.read_text(encoding="utf-8")))
+
+
+READING = {"msgspec", "numpy"}
+
+COMMANDS = {
+    "--version": set(),
+    "--help": {"rich"},
+    "passk --help": {"rich"},
+    "passk ROLLOUTS --format json": {*READING, "orjson"},
+    "passk ROLLOUTS --format csv": READING,
+    "passk ROLLOUTS --format md": READING,
+    "passk ROLLOUTS --format table": {*READING, "rich"},
+    "passk ROLLOUTS --format json --answer-key extracted_answer --score a=reward>=0.5": {*READING, "orjson"},
+    "passk ROLLOUTS --format json --jobs 2": {*READING, "orjson"},
+    "subsets ROLLOUTS --by difficulty --format json": {*READING, "orjson"},
+    "highest-k ROLLOUTS --format json": {*READING, "orjson"},
+    "highest-k METRICS.json --format json": {*READING, "orjson"},
+    "profile ROLLOUTS --output-dir . --format json": {*READING, "orjson"},
+    "aggregate ROLLOUTS --output-dir . --format json": {*READING, "orjson", "rewardcli.models"},
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_no_more_than_it_needs(command: str, tmp_path: Path) -> None:
+    (tmp_path / "METRICS.json").write_text('{"pass@1/a": 1}', encoding="utf-8")
+    args = [str(EXAMPLE) if word == "ROLLOUTS" else word for word in command.split()]
+    assert loaded(AS_PROGRAM, tmp_path, *args) == COMMANDS[command]
+
+
+@pytest.mark.parametrize("words", ["rewardcli pas", "rewardcli passk --for"])
+def test_completion_loads_nothing_heavy(words: str, tmp_path: Path) -> None:
+    asked = {"_REWARDCLI_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    assert loaded(AS_PROGRAM, tmp_path, **asked) == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "modules"),
+    [
+        ("import rewardcli", set()),
+        ("import rewardcli; dir(rewardcli)", set()),
+        ("from rewardcli import DataError", set()),
+        ("from rewardcli import compute_pass_majority_metrics", {"numpy"}),
+        ("from rewardcli import RewardProfiler", READING),
+        ("from rewardcli import RewardProfileConfig", {"rewardcli.models"}),
+    ],
+)
+def test_python_loads_no_more_than_it_needs(statement: str, modules: set[str], tmp_path: Path) -> None:
+    assert loaded(f"{LISTING}\n{statement}", tmp_path) == modules
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(rewardcli.__all__) == dir(rewardcli)
+    assert all(hasattr(rewardcli, name) for name in rewardcli.__all__)
+    with pytest.raises(AttributeError, match="module 'rewardcli' has no attribute 'nothing'"):
+        rewardcli.nothing  # noqa: B018
+
+
+# --- the walk of the imports ----------------------------------------------------------------------------------------
+
+# Which rooms a room may know.
+ROOMS = {
+    "errors": set(),
+    "metrics": set(),
+    "models": set(),
+    "table": {"errors"},
+    "results": {"errors"},
+    "files": {"errors"},
+    "metrics_file": {"errors"},
+    "reader": {"errors", "table"},
+    "passk": {"errors", "metrics", "reader", "results", "table"},
+    "profile": {"errors", "files", "metrics", "reader", "table"},
+    "aggregate": {"errors", "models", "profile", "reader", "table"},
+    "output": {"files", "reader", "results"},
+    "server": {"aggregate", "errors", "models", "reader"},
+    "cli": {
+        "aggregate",
+        "errors",
+        "files",
+        "metrics_file",
+        "output",
+        "passk",
+        "profile",
+        "reader",
+        "results",
+        "server",
+        "table",
+    },
+    "__init__": {"aggregate", "errors", "models", "passk", "profile"},
+    "__main__": {"cli"},
+}
+# Which modules may load a package; those not listed here are everybody's.
+OWNERS = {
+    "typer": {"cli"},
+    "rich": {"output"},
+    "pandas": {"profile"},
+    "pydantic": {"models", "server"},
+    "pyarrow": {"reader/parquet"},
+    "fsspec": {"reader/parquet", "reader/sources"},
+    "isal": {"reader/sources"},
+    "zstandard": {"reader/sources"},
+    "ray": {"reader/engine"},
+    "multiprocessing": {"reader/engine"},
+    "wandb": {"profile"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"cli", "server"},
+}
+
+
+def imports_of(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports of a module, those in functions too, but not those for the type checker alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from imports_of(ast.Module(child.orelse, []))
+        else:
+            yield from imports_of(child)
+
+
+def reached(module: str) -> tuple[set[str], set[str]]:
+    """The rooms of the package and the other packages that a module loads."""
+    rooms, packages = set(), set()
+    room, *inner = module.split("/")
+    for found in imports_of(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(found, ast.ImportFrom) and found.level:
+            base = [room, *inner][: 1 + len(inner) - found.level] + (found.module or "").split(".")
+            names = [part for part in base if part][:1] or [alias.name for alias in found.names]
+            rooms |= {name if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() else "" for name in names}
+        elif isinstance(found, ast.ImportFrom):
+            packages.add(str(found.module).split(".")[0])
+        else:
+            packages |= {alias.name.split(".")[0] for alias in found.names}
+    return rooms - {"", room}, packages
+
+
+MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_room_reaches_only_where_it_may(module: str) -> None:
+    rooms, packages = reached(module)
+    assert rooms <= ROOMS[module.partition("/")[0]]
+    for package in packages & OWNERS.keys():
+        assert module in OWNERS[package]
+    if module == "metrics":
+        assert packages <= {"numpy", *sys.stdlib_module_names}
+    if module == "errors":
+        assert packages <= sys.stdlib_module_names
+    assert "rewardcli" not in packages, "the package names its own modules relatively"
+
+
+def test_names_loaded_on_first_use_come_from_where_they_may() -> None:
+    assert rewardcli._HOMES.keys() <= ROOMS["__init__"]
+
+
+def test_the_walk_sees_imports_wherever_they_stand() -> None:
+    source = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import unseen
+else:
+    import seen_else
+class A:
+    def f(self):
+        if True:
+            from seen_inner import x
+"""
+    found = [ast.unparse(node) for node in imports_of(ast.parse(source))]
+    assert found == ["from typing import TYPE_CHECKING", "import seen_else", "from seen_inner import x"]
+    assert reached("reader/read")[0] == {"errors", "table"}
+    assert {"passk", "output", "reader"} <= reached("cli")[0]
