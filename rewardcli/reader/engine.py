@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import signal
-import socket
 import threading
 import traceback
 from collections import deque
@@ -208,7 +206,7 @@ class OnRay:
             options = {}
             _make_sure_of(self._address)
         try:
-            ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(self._address, log_to_driver=False, logging_level="ERROR", **options)
         except (OSError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RewardcliError(f"cannot join the Ray cluster at {self._address}: {reason}", _CHECK_ADDRESS) from error
@@ -226,6 +224,8 @@ def _packed(function: Callable[[Task], Result], task: Task) -> bytes:
 
 def _make_sure_of(address: str) -> None:
     """Knocks at a cluster's address, because Ray itself keeps on trying for minutes where nobody answers."""
+    import socket
+
     host, colon, port = address.rsplit("://", 1)[-1].rpartition(":")
     if not (colon and port.isdecimal()):
         return  # such as "auto", which Ray looks up
