@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from make_data import write_data
-
 from rewardcli.reader import ReadOptions, find_fields, read, read_rows, sources
+
+from make_data import write_data
 
 ROW_BYTES = {"S": 440, "M": 8_100, "L": 146_000}
 SIZES_MB = (2, 4, 8, 16, 32)
@@ -32,11 +32,11 @@ def main() -> None:
     read.SMALLEST_SHARED = 0
     sources.SMALLEST_PART = 1 << 20
     print("| shape | file | 2 jobs : 1 job |\n| --- | ---: | ---: |")
-    for shape in ROW_BYTES:
+    for shape, row_bytes in ROW_BYTES.items():
         for size in SIZES_MB:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "rollouts.jsonl"
-                write_data(path, shape, max(2, (size << 20) // ROW_BYTES[shape]))
+                write_data(path, shape, max(2, (size << 20) // row_bytes))
                 pairs = [(seconds(str(path), 1), seconds(str(path), 2)) for _ in range(ROUNDS)]
             ratio = statistics.median(two for _, two in pairs) / statistics.median(one for one, _ in pairs)
             print(f"| {shape} | {size} MB | {ratio:.2f} |")

@@ -56,6 +56,12 @@ class Curve:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.total / self.n_tasks
 
+    @property
+    def percent(self) -> Floats:
+        """The mean in percent."""
+        with np.errstate(over="ignore"):
+            return 100.0 * self.mean
+
 
 @dataclass(slots=True)
 class _Block:
@@ -215,11 +221,12 @@ def prefix_std(values: Floats, starts: Ints) -> Curve:
         counts = np.cumsum(present, axis=0)
         mean, squares = np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
         stds = np.empty(len(scores))
-        for k in range(len(scores)):
-            delta = np.where(present[k], scores[k] - mean, 0.0)
-            mean += delta / np.maximum(counts[k], 1)
-            squares += delta * np.where(present[k], scores[k] - mean, 0.0)
-            stds[k] = np.sqrt(squares / np.maximum(counts[k] - 1, 1)).sum()
+        with np.errstate(over="ignore", invalid="ignore"):  # scores beyond 1e154 have no square: no std either
+            for k in range(len(scores)):
+                delta = np.where(present[k], scores[k] - mean, 0.0)
+                mean += delta / np.maximum(counts[k], 1)
+                squares += delta * np.where(present[k], scores[k] - mean, 0.0)
+                stds[k] = np.sqrt(squares / np.maximum(counts[k] - 1, 1)).sum()
         _add(total, stds)
         _add(n_tasks, (counts >= 2).sum(axis=1))
         _add(n_rollouts, np.where(counts >= 2, counts, 0).sum(axis=1))

@@ -151,13 +151,13 @@ def pass_majority_records(scores: Mapping[str, Floats], answers: Codes | None, s
         values = scores[name]
         first_k = m.mean_of_first_k(values, starts)
         at_k = m.pass_at_k(values, starts)
-        plain.append(_over_k("pass@k", name, at_k, 100.0 * at_k.mean))
-        plain.append(_over_k("pass@1[avg-of-k]", name, first_k, 100.0 * first_k.mean))
+        plain.append(_over_k("pass@k", name, at_k, at_k.percent))
+        plain.append(_over_k("pass@1[avg-of-k]", name, first_k, first_k.percent))
         if answers is not None:
             plain.append(_majority(name, values, answers, starts))
         by_run = m.mean_by_position(values, starts)
-        filled = np.flatnonzero(by_run.n_tasks)
-        means = 100.0 * by_run.mean[filled]
+        filled = np.flatnonzero(np.isfinite(by_run.percent))
+        means = by_run.percent[filled]
         runs += [
             Record(
                 PER_SAMPLE,
@@ -189,9 +189,9 @@ def pass_majority_records(scores: Mapping[str, Floats], answers: Codes | None, s
 def _majority(name: str, values: Floats, answers: Codes, starts: Ints) -> dict[int, Record]:
     if name == NO_ANSWER:
         curve = m.answered_at_k(answers, starts)
-        return _over_k("majority@k", name, curve, 100.0 * (1.0 - curve.mean))
+        return _over_k("majority@k", name, curve, 100.0 - curve.percent)
     curve = m.majority_at_k(values, answers, starts)
-    return _over_k("majority@k", name, curve, 100.0 * curve.mean)
+    return _over_k("majority@k", name, curve, curve.percent)
 
 
 def table_records(table: RolloutTable, scores: Sequence[ScoreSpec], answer: str | None) -> list[Record]:
