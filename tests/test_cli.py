@@ -689,7 +689,7 @@ DATA_ERRORS = {
         "no rollout is of the agent 'me'",
         "the agents are algebra_agent, geometry_agent",
     ),
-    "passk small.jsonl --k 1,4": (
+    "passk small.jsonl --k 4,1": (
         "k = 4 is beyond the longest task: task a has 3 rollouts",
         "choose a smaller --k",
     ),
