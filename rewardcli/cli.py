@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from . import __version__
+from .coercion import PlainValues
 from .errors import DataError, RewardcliError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ def _give_up_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Group(TyperGroup):
+class _Command(PlainValues, TyperCommand):
+    """One command."""
+
+
+class _Group(PlainValues, TyperGroup):
     """The commands within the one error boundary."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -281,7 +286,7 @@ def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callabl
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         call.__doc__ = function.__doc__
-        app.command(name or function.__name__)(call)
+        app.command(name or function.__name__, cls=_Command)(call)
         return function
 
     return register

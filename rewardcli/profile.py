@@ -166,7 +166,11 @@ class Profile:
 
     @cached_property
     def _key_texts(self) -> tuple[list[str], list[str]]:
-        return [key_name(value) for value in self.table.tasks.values], list(map(key_name, self.table.rollouts.values))
+        return list(map(key_name, self.table.tasks.values)), list(map(key_name, self.table.rollouts.values))
+
+    @cached_property
+    def _shown_keys(self) -> tuple[list[Any], list[Any]]:
+        return list(map(_shown, self.table.tasks.values)), list(map(_shown, self.table.rollouts.values))
 
     def rollout_infos(self, units: slice = slice(None)) -> Columns:
         """By rollout of some units, what a row tells of it: its id and keys, its reward, its usage, its other numbers.
@@ -181,10 +185,11 @@ class Profile:
         tasks = np.repeat(table.tasks.codes[units], lengths).tolist()
         rollouts = table.rollouts.codes[rows].tolist()
         task_texts, rollout_texts = self._key_texts
+        shown_tasks, shown_rollouts = self._shown_keys
         columns: Columns = {
             "rollout_id": [f"{task_texts[t]}:{rollout_texts[r]}" for t, r in zip(tasks, rollouts, strict=True)],
-            TASK_KEY: [_shown(table.tasks.values[code]) for code in tasks],
-            ROLLOUT_KEY: [_shown(table.rollouts.values[code]) for code in rollouts],
+            TASK_KEY: list(map(shown_tasks.__getitem__, tasks)),
+            ROLLOUT_KEY: list(map(shown_rollouts.__getitem__, rollouts)),
         }
         columns |= self._rewards(rows)
         return columns | {name: column.take(rows).numbers(UNSET) for name, column in self._info_columns.items()}
@@ -200,7 +205,7 @@ class Profile:
 
     def unit_tasks(self) -> list[Any]:
         """By unit, its task."""
-        return [_shown(self.table.tasks.values[code]) for code in self.table.tasks.codes.tolist()]
+        return list(map(self._shown_keys[0].__getitem__, self.table.tasks.codes.tolist()))
 
     def unit_agents(self) -> list[Any]:
         """By unit, its agent where its task has several; UNSET elsewhere."""

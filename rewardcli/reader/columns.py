@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, repeat
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: 
         return None
     if type(UNSET) not in types:
         return _full_column(values, types, keep_texts)
-    rows = [row for row, value in enumerate(values) if value is not UNSET]
+    rows = list(compress(range(len(values)), map(is_not, values, repeat(UNSET))))
     found = [values[row] for row in rows]
     return _full_column(found, types - {type(UNSET)}, keep_texts).spread(np.array(rows), len(values))
 
