@@ -1,15 +1,18 @@
 """Takes plain values from the command line without pydantic, whose import takes longer than a small file.
 
-Typer converts every value, defaults too, with a pydantic type. Values that need no conversion are taken here as they
-are; anything else, and everything that is wrong, goes Typer's own way, so that its messages stay.
+Typer converts every value, defaults too, with a pydantic type. Values that are plainly right are taken here; anything
+else, and everything that is wrong, goes Typer's own way, so that its messages stay.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 __all__ = ["PlainValues"]
+
+_NOT_PLAIN = object()
 
 
 class _Plain:
@@ -19,22 +22,31 @@ class _Plain:
         self._typers_own = type(parameter).get_runtime_param
         self._annotation = parameter.type_descriptor.annotation
         self._choices = parameter.type_descriptor.choices
+        settings = parameter.type_descriptor.parameter_info
+        self._least, self._most = settings.min, settings.max
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """The value as the command takes it."""
-        repeated = param.multiple or param.nargs == -1
         if value is None:
-            return () if repeated else None
-        if self._is_plain(value):
-            return list(value) if repeated else value
-        return self._typers_own(param).coerce(value, param=param, ctx=ctx)
+            return () if param.multiple or param.nargs == -1 else None
+        plain = self._plain(value)
+        return self._typers_own(param).coerce(value, param=param, ctx=ctx) if plain is _NOT_PLAIN else plain
 
-    def _is_plain(self, value: Any) -> bool:
+    def _plain(self, value: Any) -> Any:
         if self._choices is not None:
-            return type(value) is str and type(self._choices[0]) is str and value in self._choices
-        if self._annotation == list[str]:
-            return isinstance(value, (list, tuple)) and all(type(item) is str for item in value)
-        return self._annotation in (str, int, bool) and type(value) is self._annotation
+            return value if type(self._choices[0]) is str and value in self._choices else _NOT_PLAIN
+        if self._annotation == list[str] and all(type(item) is str for item in value):
+            return list(value)
+        if self._annotation in (str, int, bool) and type(value) is self._annotation:
+            return value
+        if self._annotation is int and value.isdecimal() and self._in_range(int(value)):
+            return int(value)
+        if self._annotation is Path and (Path(value).is_dir() or not Path(value).exists()):
+            return Path(value)
+        return _NOT_PLAIN
+
+    def _in_range(self, number: int) -> bool:
+        return (self._least is None or number >= self._least) and (self._most is None or number <= self._most)
 
 
 class PlainValues:

@@ -330,7 +330,7 @@ def _encoder(names: Sequence[str]) -> Any:
 def _task_lines(profile: Profile, sample: Callable[[int], Any]) -> Iterator[bytes]:
     """The rows by task, a block of lines at a time."""
     table = profile.table
-    encode = msgspec.json.Encoder().encode
+    encode_lines = msgspec.json.Encoder().encode_lines
     tasks, statistics = profile.unit_tasks(), profile.task_statistics()
     counts, agents = profile.task_counts(), profile.unit_agents()
     row_type = _encoder([TASK_KEY, *statistics, "sample", *counts, "rollout_infos", "agent_ref"])
@@ -339,16 +339,18 @@ def _task_lines(profile: Profile, sample: Callable[[int], Any]) -> Iterator[byte
         units = slice(begin, min(begin + _TASKS_AT_ONCE, table.n_units))
         infos = list(map(info_type, *profile.rollout_infos(units).values()))
         ends = (table.starts[units.start : units.stop + 1] - table.starts[begin]).tolist()
-        rows = map(
-            row_type,
-            tasks[units],
-            *(listed(values[units]) for values in statistics.values()),
-            map(sample, range(units.start, units.stop)),
-            *(values[units] for values in counts.values()),
-            [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
-            agents[units],
+        rows = list(
+            map(
+                row_type,
+                tasks[units],
+                *(listed(values[units]) for values in statistics.values()),
+                map(sample, range(units.start, units.stop)),
+                *(values[units] for values in counts.values()),
+                [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
+                agents[units],
+            )
         )
-        yield b"".join([encode(row) + b"\n" for row in rows])
+        yield encode_lines(rows)
 
 
 def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows | None) -> tuple[Path, Path]:

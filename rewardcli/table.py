@@ -262,20 +262,22 @@ class Column:
         Args:
             absent: What stands for a row in which there is no number at all.
         """
+        if self.exact is None and len(self):
+            if (self.kinds == FLOAT).all():
+                return self.values.tolist()  # type: ignore[no-any-return]
+            if ((self.kinds == INTEGER) | (self.kinds == BOOLEAN)).all():
+                return self.values.astype(np.int64).tolist()  # type: ignore[no-any-return]
+        found = np.full(len(self), absent, dtype=object)
+        found[(self.kinds == NAN) | (self.kinds == INFINITE)] = None
+        floats = self.kinds == FLOAT
+        found[floats] = self.values[floats]
         whole = (self.kinds == INTEGER) | (self.kinds == BOOLEAN)
-        if whole.all() and self.exact is None:
-            return self.values.astype(np.int64).tolist()  # type: ignore[no-any-return]
-        if (self.kinds == FLOAT).all():
-            return self.values.tolist()  # type: ignore[no-any-return]
-        found = self.values.astype(object)
         if self.exact is not None:
             held = whole & _held(self.exact)
             found[held] = self.exact[held]
             whole &= ~held
         found[whole] = self.values[whole].astype(np.int64)
-        found[self.kinds < NAN] = absent
-        found[(self.kinds == NAN) | (self.kinds == INFINITE)] = None
-        return found.tolist()  # type: ignore[no-any-return]
+        return found.tolist()
 
     def as_found(self, absent: Any = None) -> list[Any]:
         """The column as it stood in the rows, booleans and what is no number too; None for NaN and infinite values.

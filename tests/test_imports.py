@@ -17,7 +17,7 @@ EXAMPLE = PACKAGE.parent / "examples" / "math_rollouts.jsonl"
 
 # What takes long to load, or is an extra. Not pydantic: typer itself needs it for a command's options.
 HEAVY = {
-    "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow",
+    "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow", "pydantic",
     "ray", "rewardcli.models", "rich", "starlette", "uvicorn", "wandb", "zstandard",
 }  # fmt: skip
 
@@ -60,7 +60,7 @@ COMMANDS = {
     "highest-k ROLLOUTS --format json": {*READING, "orjson"},
     "highest-k METRICS.json --format json": {*READING, "orjson"},
     "profile ROLLOUTS --output-dir . --format json": {*READING, "orjson"},
-    "aggregate ROLLOUTS --output-dir . --format json": {*READING, "orjson", "rewardcli.models"},
+    "aggregate ROLLOUTS --output-dir . --format json": {*READING, "orjson", "pydantic", "rewardcli.models"},
 }
 
 
@@ -85,7 +85,7 @@ def test_completion_loads_nothing_heavy(words: str, tmp_path: Path) -> None:
         ("from rewardcli import DataError", set()),
         ("from rewardcli import compute_pass_majority_metrics", {"numpy"}),
         ("from rewardcli import RewardProfiler", READING),
-        ("from rewardcli import RewardProfileConfig", {"rewardcli.models"}),
+        ("from rewardcli import RewardProfileConfig", {"pydantic", "rewardcli.models"}),
     ],
 )
 def test_python_loads_no_more_than_it_needs(statement: str, modules: set[str], tmp_path: Path) -> None:
@@ -103,6 +103,7 @@ def test_every_public_name_is_there() -> None:
 
 # Which rooms a room may know.
 ROOMS = {
+    "coercion": set(),
     "errors": set(),
     "metrics": set(),
     "models": set(),
@@ -118,6 +119,7 @@ ROOMS = {
     "server": {"aggregate", "errors", "models", "reader"},
     "cli": {
         "aggregate",
+        "coercion",
         "errors",
         "files",
         "metrics_file",

@@ -96,16 +96,20 @@ def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: 
         only_numbers: Give None too if no value is a number.
         keep_texts: Whether `exact` holds what is no number.
     """
-    if not values or (values[0] is UNSET and values.count(UNSET) == len(values)):
+    if not values:
         return None
-    types = set(map(type, values))
-    if only_numbers and max(_KIND_OF[kind] for kind in types) < INTEGER:
+    types = {type(UNSET)} if values[0] is UNSET else set(map(type, values))
+    sparse = type(UNSET) in types
+    if sparse:
+        rows = list(compress(range(len(values)), map(is_not, values, repeat(UNSET))))
+        found: Sequence[Any] = [values[row] for row in rows]
+        types = set(map(type, found))
+    else:
+        found = values
+    if not types or (only_numbers and max(_KIND_OF[kind] for kind in types) < INTEGER):
         return None
-    if type(UNSET) not in types:
-        return _full_column(values, types, keep_texts)
-    rows = list(compress(range(len(values)), map(is_not, values, repeat(UNSET))))
-    found = [values[row] for row in rows]
-    return _full_column(found, types - {type(UNSET)}, keep_texts).spread(np.array(rows), len(values))
+    column = _full_column(found, types, keep_texts)
+    return column.spread(np.array(rows), len(values)) if sparse else column
 
 
 def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> Column:

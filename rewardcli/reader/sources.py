@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 STDIN = "-"
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 16 << 20
 FIRST_BATCH_BYTES = 256 << 10  # the first batch may have to be parsed whole, to learn the fields
 HEAD_BYTES = READ_BYTES = 1 << 20
 SMALL_READ_BYTES = 64 << 10
@@ -335,16 +335,29 @@ def _ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """The blocks as lists of whole lines."""
-    tail: list[bytes] = []
-    for block in blocks:
-        cut = block.rfind(b"\n") + 1
-        tail.append(block[:cut] if cut else block)
-        if cut:
-            yield io.BytesIO(b"".join(tail)).readlines()
-            tail = [block[cut:]]
-    if last := b"".join(tail):
-        yield [last]
+    """The blocks as lists of whole lines; where the blocks end in an error, what came before it comes first."""
+    held: list[bytes] = []
+    size, enough = 0, FIRST_BATCH_BYTES
+    damage: Exception | None = None
+    try:
+        for block in blocks:
+            held.append(block)
+            size += len(block)
+            if size >= enough:
+                data = b"".join(held)
+                cut = data.rfind(b"\n") + 1
+                if cut:
+                    yield io.BytesIO(data[:cut]).readlines()
+                held, size = [data[cut:]], len(data) - cut
+                enough = max(BATCH_BYTES, 2 * size)
+    except Exception as error:  # noqa: BLE001 - raised below
+        damage = error
+    data = b"".join(held)
+    whole = data if damage is None else data[: data.rfind(b"\n") + 1]
+    if whole:
+        yield io.BytesIO(whole).readlines()
+    if damage is not None:
+        raise damage
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
