@@ -19,6 +19,7 @@ from .files import written
 from .reader.arrange import Duplicates, arrange
 from .reader.columns import Fields
 from .reader.inputs import Completion, Matching, completion_of, match_inputs, require_complete
+from .reader.layout import load_row
 from .reader.read import (
     AGENT_KEY,
     ROLLOUT_KEY,
@@ -300,6 +301,7 @@ class SampleRows:
 
     def __init__(self, path: str, fields: Fields, places: Ints, matching: Matching) -> None:
         self.matching = matching
+        self._path = path
         self._file = seekable(path)
         self._hidden = {fields.task, fields.rollout}
         self._places = places.tolist()
@@ -311,9 +313,11 @@ class SampleRows:
         try:
             row: dict[str, Any] = msgspec.json.decode(msgspec.json.format(line, indent=-1), type=dict[str, msgspec.Raw])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            from .reader.layout import load_row
-
-            row = load_row(line)
+            try:
+                row = load_row(line)
+            except ValueError as error:
+                where = f"{self._path}: the input at byte {self._places[position]}"
+                raise DataError(f"{where}: {error}", "mend the line") from error
         return msgspec.Raw(msgspec.json.encode({key: value for key, value in row.items() if key not in self._hidden}))
 
     def close(self) -> None:
