@@ -256,6 +256,7 @@ class Output:
 
 
 _GROUPS = (Reading, Scoring, Output)
+_AS_JSON = Output(format="json")
 
 
 def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -271,6 +272,7 @@ def _command(name: str | None = None) -> Callable[[Callable[..., None]], Callabl
                 continue
             for field, hint in get_type_hints(groups[key], include_extras=True).items():
                 default = next(f.default for f in dataclasses.fields(groups[key]) if f.name == field)
+                default = getattr(parameter.default, field, default)  # the command's own defaults
                 empty = inspect.Parameter.empty if default is dataclasses.MISSING else default
                 parameters.append(
                     inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=empty, annotation=hint)
@@ -586,13 +588,13 @@ def highest_k(
 @_command()
 def aggregate(
     reading: Reading,
-    output: Output,
     hooks: Annotated[
         str | None,
         typer.Option(
             help="module:Class deriving from AggregateMetricsMixin, from the working directory or the environment."
         ),
     ] = None,
+    output: Output = _AS_JSON,
 ) -> None:
     """Compute the aggregate metrics of each agent, with an environment's own hooks.
 

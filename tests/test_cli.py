@@ -166,7 +166,11 @@ def arguments(command: str, path: str) -> list[str]:
 
 @pytest.mark.parametrize("command", GOLDEN)
 def test_table(command: str) -> None:
-    assert output(*arguments(command, SMALL)).rstrip("\n") == GOLDEN[command].rstrip("\n")
+    assert output(*arguments(command, SMALL), "--format", "table").rstrip("\n") == GOLDEN[command].rstrip("\n")
+
+
+def test_aggregate_prints_json_unless_told_otherwise() -> None:
+    assert json.loads(output("aggregate", SMALL)) == json.loads(output("aggregate", SMALL, "--format", "json"))
 
 
 @pytest.mark.parametrize("command", GOLDEN)

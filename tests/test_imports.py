@@ -15,10 +15,10 @@ EXAMPLE = PACKAGE.parent / "examples" / "math_rollouts.jsonl"
 
 # --- what a command loads -------------------------------------------------------------------------------------------
 
-# What takes long to load, or is an extra. Not pydantic: typer itself needs it for a command's options.
+# What takes long to load, or is an extra.
 HEAVY = {
-    "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow", "pydantic",
-    "ray", "rewardcli.models", "rich", "starlette", "uvicorn", "wandb", "zstandard",
+    "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow",
+    "pydantic", "ray", "rewardcli.models", "rich", "starlette", "uvicorn", "wandb", "zstandard",
 }  # fmt: skip
 
 LISTING = """
