@@ -78,7 +78,7 @@ class TaskMetrics(AggregateMetricsMixin):
         commonest = Counter(answers).most_common(1)
         return {
             "_ng_task_index": rollouts[0]["_ng_task_index"],
-            "solved": any(rollout["reward"] >= 1 for rollout in rollouts),
+            "solved": any((rollout.get("reward") or 0) >= 1 for rollout in rollouts),
             "agreement": commonest[0][1] / len(answers) if commonest else None,
         }
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -572,6 +573,11 @@ def highest_k(
         found |= highest_k(metrics, text, score_name, exclude_name)
     if not found:
         output.note(f"no key matches {' or '.join(patterns)}")
+        anywhere = [re.compile("(.+?)/" + match_pattern(text).pattern, re.DOTALL) for text in patterns]
+        matches = (prefixed.fullmatch(key) for key in metrics for prefixed in anywhere)
+        prefix = next((match[1] for match in matches if match), None)
+        if prefix:
+            output.note(f"keys begin with a subset or an agent here: try --pattern '{prefix}/{patterns[0]}'")
 
     def records() -> "list[Record]":
         return [record_of_key(key, value, **coverage.get(key, {})) for key, value in found.items()]

@@ -226,7 +226,7 @@ def passk_table(records: Sequence[Record], title: str, chosen: Sequence[int] | N
     shown = {subset: _shown_ks(ks, chosen) for subset, ks in highest.items()}
     subsets = list(dict.fromkeys(subset for subset, _, _ in cells))
     scores = list(dict.fromkeys(score for _, score, _ in cells))
-    heads = (["subset"] if subsets != [""] else []) + ["score", "k"]
+    heads = (["subset"] if any(subsets) else []) + ["score", "k"]
     table = Table(title, [*heads, *metrics, *(_SPREADS[stat] for stat in spreads), "tasks"], left=len(heads) - 1)
     for subset in subsets:
         for score in scores:
@@ -286,13 +286,16 @@ def _distribution(profile: Profile) -> list[Table]:
     found = profile.reward_statistics()
     if found is None or not found.count.any():
         return []
-    means = found.mean[found.count > 0]
+    means = found.mean[np.isfinite(found.mean)]
+    if not len(means):
+        return []
     low, high = float(means.min()), float(means.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     if low == high:
         low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, 11)
+    share = np.linspace(0.0, 1.0, 11)
+    edges = low * (1.0 - share) + high * share
     place = np.clip(np.searchsorted(edges, means, side="right") - 1, 0, 9)
     counts = np.bincount(place, minlength=10).tolist()
     table = Table("Mean reward by task", ["reward", "", "tasks"], left=2)

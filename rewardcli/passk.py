@@ -83,7 +83,7 @@ class ScoreSpec:
         if not name or not source:
             raise UsageError(f"the score '{text}' is incomplete", form)
         comparison = _COMPARISON.fullmatch(source)
-        if comparison is None:
+        if comparison is None or re.search(r"[<>=]", comparison["field"]):
             if equals is not None and re.search(r"[<>=]", source):
                 raise UsageError(f"the score '{text}' cannot be read", form)
             return ScoreSpec(name, source)
@@ -130,6 +130,7 @@ def _over_k(
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is undefined, and has no record
 def pass_majority_records(scores: Mapping[str, Floats], answers: Codes | None, starts: Ints) -> list[Record]:
     """Every number of `compute_pass_majority_metrics`, in its order, then `avg_sample_std_dev`.
 

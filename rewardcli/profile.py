@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -326,7 +327,9 @@ class SampleRows:
 
 
 def _encoder(names: Sequence[str]) -> Any:
-    """A type whose instances are written as objects with these keys, in order, less those that are unset."""
+    """Makes what is written as an object with these keys, in order, less those that are unset."""
+    if any(re.search(r'["\\\x00-\x1f]', name) for name in names):  # msgspec takes these for no field
+        return lambda *row: {name: value for name, value in zip(names, row, strict=True) if value is not UNSET}
     fields = [(f"f{i}", Any, UNSET) for i in range(len(names))]
     return msgspec.defstruct("Row", fields, rename={f"f{i}": name for i, name in enumerate(names)}, gc=False)
 

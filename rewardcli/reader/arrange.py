@@ -102,11 +102,11 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
     lines_seen = dict.fromkeys(sources, 0)
     lines, skipped = [], []
     for chunk in chunks:
-        before = lines_seen[chunk.source]
+        before = 0 if chunk.begins else lines_seen[chunk.source]
         lines.append(chunk.lines.astype(np.int64) + before)
         skipped += [f"{chunk.source}:{before + line}:{reason}" for line, reason in chunk.skipped if line]
         skipped += [reason for line, reason in chunk.skipped if not line]
-        lines_seen[chunk.source] += chunk.n_lines
+        lines_seen[chunk.source] = before + chunk.n_lines
     layout_names: dict[tuple[str, ...], int] = {}
     layouts = []
     for chunk in chunks:

@@ -218,6 +218,7 @@ class Chunk:
         layouts, layout_names: As in `RolloutTable`.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
+        begins: Whether the part is the first of its file.
     """
 
     source: str
@@ -234,6 +235,7 @@ class Chunk:
     layout_names: list[tuple[str, ...]] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     skipped: list[tuple[int, str]] = field(default_factory=list)
+    begins: bool = True
 
 
 class ChunkBuilder:

@@ -26,6 +26,9 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST_REBUILDS = 50
 _WORTH_SHORTENING = 0.8
 
+# Keys that msgspec takes for no field; rows that have one stay dicts.
+_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
+
 
 class _Node:
     """One key: whether its value is kept, and which keys below it matter."""
@@ -46,6 +49,10 @@ class _Node:
         if key not in self.children:
             self.children[key] = _Node(f"k{len(self.children)}")
         return self.children[key]
+
+    def nameable(self) -> bool:
+        """Whether all keys from here down can be names of a msgspec type."""
+        return all(not _UNNAMEABLE.search(key) and child.nameable() for key, child in self.children.items())
 
     def build(self) -> Any:
         """Makes the type of the value that this key has."""
@@ -131,7 +138,9 @@ class Layout:
         return node
 
     def _build(self) -> None:
-        self._decode = msgspec.json.Decoder(self._root.build()).decode
+        self._as_dicts = not self._root.nameable()
+        if not self._as_dicts:
+            self._decode = msgspec.json.Decoder(self._root.build()).decode
 
     def names(self, *path: str) -> list[str]:
         """The keys known so far below a path, in the order they were met."""
@@ -170,7 +179,7 @@ class Layout:
         return any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
 
     def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
-        if not self._learning:
+        if not self._learning and not self._as_dicts:
             try:
                 return list(map(self._decode, short)), {}, {}
             except _UNDECODABLE:
@@ -182,7 +191,7 @@ class Layout:
             self._rebuilds += not self._learning
         self._learning = self._rebuilds > _MOST_REBUILDS
         for position, row in whole.items():
-            rows[position] = self._root.convert(row)
+            rows[position] = row if self._as_dicts else self._root.convert(row)
         return rows, whole, bad
 
     def _decode_each(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
@@ -191,7 +200,7 @@ class Layout:
         whole: dict[int, Any] = {}
         bad: dict[int, str] = {}
         for position, line in enumerate(lines):
-            if not self._learning:
+            if not self._learning and not self._as_dicts:
                 try:
                     rows[position] = self._decode(short[position])
                     continue

@@ -242,7 +242,9 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
     finally:
         if collecting:
             gc.enable()
-    return builder.chunk(part.name, n_lines, skipped)
+    chunk = builder.chunk(part.name, n_lines, skipped)
+    chunk.begins = part.start == 0
+    return chunk
 
 
 def _describe(reason: str, line: bytes) -> str:
