@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -411,12 +411,3 @@ class RolloutTable:
             "coverage/measured_tasks": int((measured > 0).sum()),
             "coverage/fully_masked_tasks": int(((measured == 0) & (np.diff(self.starts) > 0)).sum()),
         }
-
-
-def count_missing(columns: Iterable[Column]) -> dict[str, int]:
-    """How many values are missing in the columns together, by reason."""
-    total: dict[str, int] = {}
-    for column in columns:
-        for reason, count in column.missing_reasons().items():
-            total[reason] = total.get(reason, 0) + count
-    return total

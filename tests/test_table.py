@@ -24,7 +24,6 @@ from rewardcli.table import (
     answer_key,
     canonical_json,
     canonical_key,
-    count_missing,
     key_name,
     names_of,
     sorting_order,
@@ -269,7 +268,6 @@ def test_missing_values_are_counted_by_reason() -> None:
     gaps = column((NOTHING, NULL), (NOTHING, NULL), (NOTHING, INFINITE), (1, INTEGER))
     assert gaps.missing_reasons() == {"null": 2, "infinite": 1}
     assert column((1, FLOAT)).missing_reasons() == {}
-    assert count_missing([gaps, column((NOTHING, NULL), (NOTHING, ABSENT))]) == {"null": 3, "infinite": 1, "absent": 1}
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
