@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from .files import written
 from .reader.arrange import Duplicates, arrange
 from .reader.columns import Fields
 from .reader.inputs import Completion, Matching, completion_of, match_inputs, require_complete
-from .reader.layout import load_row
+from .reader.layout import UNNAMEABLE, load_row
 from .reader.read import (
     AGENT_KEY,
     ROLLOUT_KEY,
@@ -328,7 +327,7 @@ class SampleRows:
 
 def _encoder(names: Sequence[str]) -> Any:
     """Makes what is written as an object with these keys, in order, less those that are unset."""
-    if any(re.search(r'["\\\x00-\x1f]', name) for name in names):  # msgspec takes these for no field
+    if any(UNNAMEABLE.search(name) for name in names):  # msgspec takes these for no field
         return lambda *row: {name: value for name, value in zip(names, row, strict=True) if value is not UNSET}
     fields = [(f"f{i}", Any, UNSET) for i in range(len(names))]
     return msgspec.defstruct("Row", fields, rename={f"f{i}": name for i, name in enumerate(names)}, gc=False)

@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from .shorten import LONG_ROW, shortened
 
-__all__ = ["UNSET", "Layout", "RowColumns", "load_row", "look_up"]
+__all__ = ["UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
 _SCALAR = bool | int | float | str | None
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -27,7 +27,7 @@ _MOST_REBUILDS = 50
 _WORTH_SHORTENING = 0.8
 
 # Keys that msgspec takes for no field; rows that have one stay dicts.
-_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 
 
 class _Node:
@@ -52,7 +52,7 @@ class _Node:
 
     def nameable(self) -> bool:
         """Whether all keys from here down can be names of a msgspec type."""
-        return all(not _UNNAMEABLE.search(key) and child.nameable() for key, child in self.children.items())
+        return all(not UNNAMEABLE.search(key) and child.nameable() for key, child in self.children.items())
 
     def build(self) -> Any:
         """Makes the type of the value that this key has."""
