@@ -213,23 +213,14 @@ class Column:
         """The same column for some of the rows."""
         return Column(self.values[rows], self.kinds[rows], None if self.exact is None else self.exact[rows])
 
-    def spread(self, rows: Ints, length: int) -> Column:
-        """A column that has these values at the rows given, and none elsewhere."""
-        wide = Column.absent(length)
-        wide.values[rows], wide.kinds[rows] = self.values, self.kinds
-        if self.exact is not None:
-            wide.exact = np.full(length, None, dtype=object)
-            wide.exact[rows] = self.exact
-        return wide
-
     @staticmethod
-    def merge(parts: Sequence[tuple[int, Column]], length: int) -> Column:
-        """The column that has each part from the row given with it on."""
+    def merge(parts: Sequence[tuple[int | Ints, Column]], length: int) -> Column:
+        """The column that has each part from the row given with it on, or at the rows given, and else nothing."""
         merged = Column.absent(length)
         if any(part.exact is not None for _, part in parts):
             merged.exact = np.full(length, None, dtype=object)
-        for start, part in parts:
-            rows = slice(start, start + len(part))
+        for place, part in parts:
+            rows = slice(place, place + len(part)) if isinstance(place, int) else place
             merged.values[rows] = part.values
             merged.kinds[rows] = part.kinds
             if merged.exact is not None and part.exact is not None:

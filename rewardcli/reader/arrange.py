@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
-from .columns import Chunk
+from .columns import Chunk, merge_pieces
 
 __all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "with_agents"]
 
@@ -87,7 +87,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
     def merged(kind: str) -> dict[str, Column]:
         names = dict.fromkeys(name for chunk in chunks for name in getattr(chunk, kind))
         return {
-            name: Column.merge(
+            name: merge_pieces(
                 [
                     (start, getattr(chunk, kind).pop(name))
                     for start, chunk in zip(starts, chunks, strict=False)

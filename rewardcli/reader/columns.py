@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, repeat
-from operator import is_not
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,9 @@ from ..table import (
     answer_key,
     canonical_key,
 )
-from .layout import UNSET, Layout, RowColumns, look_up
+from .layout import NO_NUMBER, UNSET, Layout, RowColumns, look_up
 
-__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
+__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "Piece", "column_of", "label_paths", "merge_pieces"]
 
 INDEX_FIELDS = ("_ng_task_index", "_ng_rollout_index")
 LINE_KEY = "@line"
@@ -39,6 +38,13 @@ _EXACT_LIMIT = 2.0**53
 
 # The order of the fields is kept for this many different orders.
 _MOST_LAYOUTS = 4096
+
+# So many values show whether a field is in all rows.
+_PROBE = 16
+
+# Rows become columns this many at a time: with fewer the calls cost more, and more no longer fit a core's own cache.
+# Where rows are parsed whole they hold all their text, so that it is bytes that count.
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 1024, 16 << 20
 
 
 class _Kinds(dict[type, int]):
@@ -88,38 +94,81 @@ def label_paths(name: str) -> list[tuple[str, ...]]:
 # --- values to columns ----------------------------------------------------------------------------------------------
 
 
-def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Column | None:
-    """Values of JSON as a column; None if no row has the field.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A column of some of the rows.
+
+    Attributes:
+        column: What stands in these rows.
+        rows: Which rows; None for all from the first on.
+    """
+
+    column: Column
+    rows: NDArray[np.int64] | None = None
+
+
+# Pieces, each with the row at which its own rows begin.
+Pieces = Sequence[tuple[int, Piece]]
+
+
+def merge_pieces(pieces: Pieces, length: int) -> Column:
+    """The column of so many rows, absent where no piece has any."""
+    return Column.merge(
+        [(start if piece.rows is None else start + piece.rows, piece.column) for start, piece in pieces], length
+    )
+
+
+def _joined(pieces: Pieces, length: int) -> Piece:
+    """The same as one piece, which names its rows where few have a value: rare fields then take no space."""
+    found = np.cumsum([0, *(len(piece.column) for _, piece in pieces)]).tolist()
+    if found[-1] > length // 2:
+        return Piece(merge_pieces(pieces, length))
+    rows = [start + (np.arange(len(p.column)) if p.rows is None else p.rows) for start, p in pieces]
+    column = Column.merge([(begin, p.column) for begin, (_, p) in zip(found, pieces, strict=False)], found[-1])
+    return Piece(column, np.concatenate(rows))
+
+
+def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Piece | None:
+    """Values of JSON as a column of the rows that have the field; None if no row has it.
 
     Args:
-        values: Python values as a JSON parser gives them; UNSET where the field is absent.
+        values: Python values as a JSON parser gives them; UNSET or NO_NUMBER where the field is absent.
         only_numbers: Give None too if no value is a number.
         keep_texts: Whether `exact` holds what is no number.
     """
-    if not values:
+    if not values or (values[0] is NO_NUMBER and values.count(NO_NUMBER) == len(values)):
         return None
-    types = {type(UNSET)} if values[0] is UNSET else set(map(type, values))
-    sparse = type(UNSET) in types
-    if sparse:
-        rows = list(compress(range(len(values)), map(is_not, values, repeat(UNSET))))
-        found: Sequence[Any] = [values[row] for row in rows]
-        types = set(map(type, found))
-    else:
-        found = values
-    if not types or (only_numbers and max(_KIND_OF[kind] for kind in types) < INTEGER):
+    first = values[:_PROBE]
+    if NO_NUMBER not in first and UNSET not in first:  # it stands in all rows, so it seems
+        types, distinct = _types_of(values)
+        if only_numbers and not any(_KIND_OF[kind] >= INTEGER for kind in distinct):
+            return None
+        if type(UNSET) not in distinct and (column := _full_column(values, types, distinct, keep_texts)) is not None:
+            return Piece(column)
+    rows = [row for row, value in enumerate(values) if value is not NO_NUMBER and value is not UNSET]
+    if not rows:
         return None
-    column = _full_column(found, types, keep_texts)
-    return column.spread(np.array(rows), len(values)) if sparse else column
+    values = [values[row] for row in rows]
+    types, distinct = _types_of(values)
+    if only_numbers and not any(_KIND_OF[kind] >= INTEGER for kind in distinct):
+        return None
+    column = _full_column(values, types, distinct, keep_texts)
+    return None if column is None else Piece(column, np.array(rows))
 
 
-def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> Column:
-    """The column of values of which none is unset."""
+def _types_of(values: Sequence[Any]) -> tuple[list[type], set[type]]:
+    """By value its type, and the types there are."""
+    types = list(map(type, values))
+    return types, set(types[:1]) if types.count(types[0]) == len(types) else set(types)
+
+
+def _full_column(values: Sequence[Any], types: list[type], distinct: set[type], keep_texts: bool) -> Column | None:
+    """The column of values that stand in all rows; None if one turns out not to."""
     count = len(values)
-    of_types = {_KIND_OF[kind] for kind in types}
     kinds = (
-        np.full(count, of_types.pop(), np.uint8)
-        if len(of_types) == 1
-        else np.fromiter(map(_KIND_OF.__getitem__, map(type, values)), np.uint8, count)
+        np.full(count, _KIND_OF[types[0]], np.uint8)
+        if len(distinct) == 1
+        else np.fromiter(map(_KIND_OF.__getitem__, types), np.uint8, count)
     )
     numeric = kinds >= INTEGER
     if numeric.all():
@@ -131,6 +180,8 @@ def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> C
         numbers[numeric] = _floats(list(compress(values, numeric.tolist())))
     strange = numeric & ~np.isfinite(numbers)
     if strange.any():
+        if any(value is NO_NUMBER for value in values):
+            return None
         kinds[strange] = np.where(np.isnan(numbers[strange]), NAN, INFINITE)
         numbers[strange] = np.nan
     column = Column(numbers, kinds)
@@ -138,7 +189,7 @@ def _full_column(values: Sequence[Any], types: set[type], keep_texts: bool) -> C
     if keep_texts:
         beyond |= kinds == NOT_A_NUMBER
     if beyond.any():
-        column.exact = np.full(count, None, dtype=object)
+        column.exact = np.full(len(values), None, dtype=object)
         for row in np.flatnonzero(beyond).tolist():
             column.exact[row] = int(values[row]) if kinds[row] == INTEGER else values[row]
     return column
@@ -180,6 +231,10 @@ class _Coder:
     def add(self, *alternatives: Sequence[Any]) -> None:
         """Adds rows; where the first list has UNSET, the next one counts."""
         values = alternatives[0]
+        if type(values[0]) is str and values.count(values[0]) == len(values):  # one agent has run them all, mostly
+            self._present = True
+            self._codes.append(np.full(len(values), self._index[values[0]], np.int32))
+            return
         types = set(map(type, values))
         for other in alternatives[1:]:
             if types != (types := types - {type(UNSET)}):
@@ -214,7 +269,8 @@ class Chunk:
         lines: By row, its line in the part, counted from 1.
         task, rollout, agent: The keys.
         masked: By row, whether it is masked.
-        numbers, usage, labels: As in `RolloutTable`.
+        numbers, usage: The columns of numbers.
+        labels: As in `RolloutTable`.
         layouts, layout_names: As in `RolloutTable`.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
@@ -228,8 +284,8 @@ class Chunk:
     rollout: Labels
     agent: Labels
     masked: NDArray[np.bool_]
-    numbers: dict[str, Column] = field(default_factory=dict)
-    usage: dict[str, Column] = field(default_factory=dict)
+    numbers: dict[str, Piece] = field(default_factory=dict)
+    usage: dict[str, Piece] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
     layouts: NDArray[np.uint16] | None = None
     layout_names: list[tuple[str, ...]] = field(default_factory=list)
@@ -254,12 +310,15 @@ class ChunkBuilder:
             paths.append((REWARD,))  # shown as found, whatever it is
         self.layout = Layout(paths, learns=[(), USAGE] if self.learns else [])
         self._never_numbers = {fields.task, fields.rollout, *INDEX_FIELDS, MASK}
+        self._waiting: list[Any] = []
+        self._waiting_whole: dict[int, Any] = {}
+        self._waiting_bytes = 0
         self._length = 0
         self._lines: list[NDArray[np.uint32]] = []
         self._places: list[NDArray[np.int64]] = []
         self._masked: list[NDArray[np.bool_]] = []
-        self._numbers: dict[str, list[tuple[int, Column]]] = {}
-        self._usage: dict[str, list[tuple[int, Column]]] = {}
+        self._numbers: dict[str, list[tuple[int, Piece]]] = {}
+        self._usage: dict[str, list[tuple[int, Piece]]] = {}
         self._task, self._rollout, self._agent = (_Coder(canonical_key) for _ in range(3))
         self._labels = {name: _Coder(answer_key) for name in fields.answers}
         self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
@@ -273,6 +332,7 @@ class ChunkBuilder:
         ordinals: Sequence[int] | NDArray[np.int64] = (),
         whole: dict[int, Any] | None = None,
         places: NDArray[np.int64] | None = None,
+        size: int = 0,
     ) -> None:
         """Adds rows that the layout decoded.
 
@@ -282,16 +342,30 @@ class ChunkBuilder:
             ordinals: By row, its number among all rows, for "@line".
             whole: The rows that were parsed whole, as dicts, by position in `rows`.
             places: By row, its byte offset.
+            size: How many bytes the rows had.
         """
         if not rows:
             return
-        columns = self.layout.columns(rows)
         self._lines.append(np.asarray(line_numbers, dtype=np.uint32))
         if places is not None:
             self._places.append(places)
         if self.fields.task == LINE_KEY:
             self._task.add(np.asarray(ordinals).tolist())
-        else:
+        before = len(self._waiting)
+        self._waiting += rows
+        self._waiting_whole |= {before + position: row for position, row in (whole or {}).items()}
+        self._waiting_bytes += size
+        if len(self._waiting) >= _ROWS_AT_ONCE or self._waiting_bytes >= _BYTES_AT_ONCE:
+            self._add_columns()
+
+    def _add_columns(self) -> None:
+        """Turns the rows that wait into columns."""
+        rows, whole = self._waiting, self._waiting_whole
+        self._waiting, self._waiting_whole, self._waiting_bytes = [], {}, 0
+        if not rows:
+            return
+        columns = self.layout.columns(rows)
+        if self.fields.task != LINE_KEY:
             self._task.add(*_alternatives(columns, self.fields.task))
         if self.fields.rollout is not None:
             self._rollout.add(*_alternatives(columns, self.fields.rollout))
@@ -303,7 +377,7 @@ class ChunkBuilder:
         self._masked.append(np.zeros(len(rows), np.bool_) if unmasked else np.array([value is True for value in mask]))
         if self.fields.numbers is None:
             self._add_every_number(columns)
-            self._add_layouts(len(rows), whole or {})
+            self._add_layouts(len(rows), whole)
         else:
             for name in self.fields.numbers:
                 self._add_wanted_number(columns, name)
@@ -324,11 +398,11 @@ class ChunkBuilder:
         if type(UNSET) in set(map(type, first)):  # usage counts only where the field is absent at the top level
             self._add_number(self._usage, name, columns[(*USAGE, name)])
 
-    def _add_number(self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any]) -> None:
+    def _add_number(self, into: dict[str, list[tuple[int, Piece]]], name: str, values: Sequence[Any]) -> None:
         reward = self.learns and name == REWARD and into is self._numbers
-        column = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
-        if column is not None:
-            into.setdefault(name, []).append((self._length, column))
+        piece = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
+        if piece is not None:
+            into.setdefault(name, []).append((self._length, piece))
 
     def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:
         def code(names: Iterable[str]) -> int:
@@ -345,21 +419,22 @@ class ChunkBuilder:
 
     def chunk(self, source: str, n_lines: int, skipped: list[tuple[int, str]] | None = None) -> Chunk:
         """The columns of all rows added; the builder is spent."""
+        self._add_columns()
         length = self._length
 
         def joined(arrays: list[Any], kind: Any) -> Any:
             return np.concatenate(arrays) if arrays else np.empty(0, kind)
 
-        def merged(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
+        def merged(columns: dict[str, list[tuple[int, Piece]]]) -> dict[str, Piece]:
             # A field that never holds a number is no column, save the reward, which is shown as found, and what was
             # asked for.
-            found = {name: Column.merge(columns.pop(name), length) for name in list(columns)}
+            found = {name: _joined(columns.pop(name), length) for name in list(columns)}
             if not self.learns:
                 return found
             return {
-                name: column
-                for name, column in found.items()
-                if (column.kinds >= NAN).any() or (name == REWARD and columns is self._numbers)
+                name: piece
+                for name, piece in found.items()
+                if (piece.column.kinds >= NAN).any() or (name == REWARD and columns is self._numbers)
             }
 
         rollout = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,10 +18,16 @@ from msgspec import UNSET
 
 from .shorten import LONG_ROW, shortened
 
-__all__ = ["UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
+__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
 _SCALAR = bool | int | float | str | None
+# A list as the value of a field that matters: skipped, as every list is, but seen to be there.
+_SkippedList = msgspec.defstruct("SkippedList", [], array_like=True, frozen=True, gc=False)
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+# Stands for a number that is not there: a NaN, so that a column with gaps is still one of floats. Told from any other
+# NaN by identity.
+NO_NUMBER = float("nan")
 
 # Rebuilding the type pays while rows share their keys; a file that goes on teaching keys is parsed whole instead.
 _MOST_REBUILDS = 50
@@ -33,10 +40,11 @@ UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 class _Node:
     """One key: whether its value is kept, and which keys below it matter."""
 
-    __slots__ = ("attribute", "children", "has_list", "has_object", "kept", "learns", "met", "struct")
+    __slots__ = ("attribute", "children", "get", "has_list", "has_object", "kept", "learns", "met", "struct")
 
     def __init__(self, attribute: str = "", learns: bool = False) -> None:
         self.attribute = attribute
+        self.get = _getter(attribute)
         self.children: dict[str, _Node] = {}
         self.met: dict[str, None] = {}
         self.kept = False
@@ -71,14 +79,14 @@ class _Node:
     def type(self) -> Any:
         if self.kept:
             return Any
-        if self.has_list and not self.children:
-            return msgspec.Raw
-        if self.children or self.has_object:
-            return self.struct | _SCALAR | list if self.children else self.struct | _SCALAR
-        return _SCALAR
+        if self.children:
+            return self.struct | _SCALAR | list
+        if self.has_object:
+            return self.struct | _SCALAR | list if self.has_list else self.struct | _SCALAR
+        return _SkippedList | _SCALAR if self.has_list else _SCALAR
 
     def default(self) -> Any:
-        return self.struct() if self.children and not self.kept else UNSET
+        return UNSET if self.kept else self.struct() if self.children else NO_NUMBER
 
     def learn(self, value: Any) -> bool:
         """Takes note of a value that stands here; tells whether that was news."""
@@ -227,42 +235,30 @@ class RowColumns:
     def __getitem__(self, path: tuple[str, ...]) -> Sequence[Any]:
         """The values at a path, UNSET where there is none."""
         if path not in self._values:
-            parent = self[path[:-1]]
             node = self._root
-            for key in path[:-1]:
+            for key in path:
                 node = node.children[key]
-            for key, values in zip(node.children, _transposed(node, parent), strict=True):
-                child = node.children[key]
-                if child.has_list and not child.kept and not child.children:
-                    values = [_scalar(value) if type(value) is msgspec.Raw else value for value in values]  # noqa: PLW2901
-                self._values[*path[:-1], key] = values
+            parents = self[path[:-1]]
+            try:
+                self._values[path] = node.get(parents)
+            except AttributeError:  # a parent is no object, or was decoded before the type grew
+                self._values[path] = [_step(parent, node, path[-1]) for parent in parents]
         return self._values[path]
 
 
-def _transposed(node: _Node, values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    """For every key of a node, the values below these values."""
-    width = len(node.children)
-    try:
-        fields = list(map(msgspec.structs.astuple, values))
-    except TypeError:  # not all of them are objects
-        return [[_step(value, child, key) for value in values] for key, child in node.children.items()]
-    if len(fields[0]) < width or min(map(len, fields)) < width:  # decoded before the type grew, at its end
-        fields = [found + (UNSET,) * (width - len(found)) for found in fields]
-    return list(zip(*fields, strict=True))
+@cache
+def _getter(attribute: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """Gets one attribute of many objects, twice as fast as `operator.attrgetter`: the access is specialised."""
+    if not attribute:
+        return list
+    found: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda rows: [row.{attribute} for row in rows]")  # noqa: S307 - a name made here
+    return found
 
 
 def _step(value: Any, node: _Node, key: str) -> Any:
     if isinstance(value, dict):
         return value.get(key, UNSET)
     return getattr(value, node.attribute, UNSET) if isinstance(value, msgspec.Struct) else UNSET
-
-
-def _scalar(value: msgspec.Raw) -> Any:
-    """The value of a field that is sometimes a list: a number is decoded, anything longer is left alone."""
-    first = memoryview(value)[0]
-    if first in b'[{"':
-        return value
-    return msgspec.json.decode(value)
 
 
 def look_up(row: Any, path: Sequence[str]) -> Any:

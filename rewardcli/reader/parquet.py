@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
 from .arrange import Rows
-from .columns import LINE_KEY, Chunk, Fields, column_of
+from .columns import LINE_KEY, Chunk, Fields, Piece, column_of, merge_pieces
 from .layout import UNSET
 from .sources import open_file
 
@@ -172,9 +172,7 @@ def _labels(table: Any, name: str, canonical: Callable[[Any], Hashable | None] |
     return Labels.merge([Labels(codes, values)])  # what was distinct need not be so as an answer
 
 
-def _column(table: Any, name: str) -> Column | None:
-    if name not in table.column_names:
-        return None
+def _column(table: Any, name: str) -> Column:
     values = table.column(name).to_numpy().astype(np.float64)
     column = Column(values, table.column(f"kind.{name}").to_numpy())
     if f"exact.{name}" in table.column_names:
@@ -188,8 +186,8 @@ def _column_of_labels(table: Any, name: str) -> Column | None:
     """The numbers among the kept values of a field, which may lie below the top level."""
     labels = _labels(table, f"label.{name}")
     values = [*map(_json_of, labels.values), UNSET]
-    column = column_of(values)
-    return None if column is None else column.take(labels.codes)
+    piece = column_of(values)
+    return None if piece is None else merge_pieces([(0, piece)], len(values)).take(labels.codes)
 
 
 def read_table_file(path: str, fields: Fields) -> Chunk:
@@ -211,14 +209,14 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         return [name for name in names if name in chosen]
 
     table = _read(path, wanted)
-    found: dict[str, dict[str, Column]] = {"number.": {}, "usage.": {}}
+    found: dict[str, dict[str, Piece]] = {"number.": {}, "usage.": {}}
     for kind, columns in found.items():
         for name in _names_of(table.column_names, kind):
-            columns[name] = _column(table, f"{kind}{name}")  # type: ignore[assignment]
+            columns[name] = Piece(_column(table, f"{kind}{name}"))
     for name in fields.numbers or ():
         if name not in found["number."] and name not in found["usage."]:
             column = _column_of_labels(table, name)
-            found["number."] |= {} if column is None else {name: column}
+            found["number."] |= {} if column is None else {name: Piece(column)}
     layouts, layout_names = _encoded(table, "order") if learns else (None, [])
     count = table.num_rows
     line_keys = Labels(np.arange(count, dtype=np.int32), list(range(count)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, FieldError, LineError, UsageError
 from ..table import Labels
@@ -217,10 +218,10 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             if place == 0 and lines[0].startswith(_BOM):
                 lines[0] = lines[0][len(_BOM) :]
                 place = len(_BOM)
-            sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+            size = sum(map(len, lines))
             numbers = np.arange(n_lines + 1, n_lines + 1 + len(lines), dtype=np.uint32)
             ordinals = np.arange(n_rows, n_rows + len(lines))
-            places = place + np.cumsum(sizes) - sizes if fields.places else None
+            places = _places(lines, place) if fields.places else None
             rows, whole, bad = builder.layout.decode(lines)
             if bad:
                 skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
@@ -233,18 +234,24 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
                 rows, whole, _ = builder.layout.decode([lines[i] for i in good])
                 numbers, ordinals = numbers[good], ordinals[good]
                 places = None if places is None else places[good]
-            builder.add(rows, numbers, ordinals, whole, places)
+            builder.add(rows, numbers, ordinals, whole, places, size)
             n_lines += len(lines)
             n_rows += len(lines) - sum(1 for reason in bad.values() if not reason)
-            place += int(sizes.sum())
+            place += size
             if advance:
-                advance(int(sizes.sum()))
+                advance(size)
     finally:
         if collecting:
             gc.enable()
     chunk = builder.chunk(part.name, n_lines, skipped)
     chunk.begins = part.start == 0
     return chunk
+
+
+def _places(lines: list[bytes], first: int) -> NDArray[np.int64]:
+    """Where each line starts, when the first starts there."""
+    sizes = np.fromiter(map(len, lines), np.int64, len(lines))
+    return first + np.cumsum(sizes) - sizes
 
 
 def _describe(reason: str, line: bytes) -> str:

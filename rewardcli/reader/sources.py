@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 STDIN = "-"
-BATCH_BYTES = 16 << 20
+# Lines come in batches that fit a core's own cache, where they are still when they are decoded.
+BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 256 << 10  # the first batch may have to be parsed whole, to learn the fields
 HEAD_BYTES = READ_BYTES = 1 << 20
 SMALL_READ_BYTES = 64 << 10
