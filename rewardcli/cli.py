@@ -427,6 +427,7 @@ def profile(
     """
     from .output import Report, profile_records, profile_tables
     from .profile import profile_files, profile_json, write_profile
+    from .reader.engine import available_cores
     from .reader.sources import sibling
 
     folder, stem = output.place(reading.rollouts)
@@ -449,7 +450,7 @@ def profile(
         )
     _tell(output, made.table, made.skipped)
     try:
-        for path in write_profile(made, folder, stem, samples):
+        for path in write_profile(made, folder, stem, samples, reading.jobs or available_cores()):
             output.note(f"wrote {path}")
     finally:
         if samples is not None:
@@ -663,7 +664,8 @@ def extract(
         rows = read_rows(paths, fields, options, progress)
     check_fields(rows, head, labels=list(kept))
     rows.notes += notes
-    table = arrange(rows, reading.duplicates).of_agent(reading.agent)
+    keys = dataclasses.replace(rows, numbers={}, usage={})
+    table = arrange(keys, reading.duplicates).of_agent(reading.agent)
     if table.n_rollouts < len(rows):
         rows = rows.take(table.positions[table.positions.argsort()])
     for text in table.notes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,13 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.number)
 
 # Tasks are worked on in blocks of at most this many cells, so that memory does not grow with the data.
 _CELLS = 1 << 20
+
+# From this length on, finding a median is faster than sorting; short groups sort faster.
+_LONG_GROUP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +68,44 @@ class Curve:
             return 100.0 * self.mean
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Block:
     """Some tasks as rows of a matrix, padded at the right."""
 
     units: Ints
-    rows: Ints  # the row of `values` behind each cell; any row where it is padding
-    inside: Mask
+    starts: Ints
+    lengths: Ints
 
-    def of(self, values: Floats) -> Floats:
-        """The values of these tasks, NaN where padding."""
-        return np.where(self.inside, values[self.rows], np.nan)
+    @property
+    def columns(self) -> Ints:
+        """The numbers of the columns."""
+        return np.arange(int(self.lengths[-1]))
+
+    @property
+    def padded(self) -> bool:
+        """Whether any task is shorter than the longest."""
+        return bool(self.lengths[0] != self.lengths[-1])
+
+    @property
+    def inside(self) -> Mask:
+        """By cell, whether it is a rollout rather than padding."""
+        return self.columns < self.lengths[:, None]
+
+    def of(self, values: NDArray[Number], padding: float = np.nan) -> NDArray[Number]:
+        """The values of these tasks: not to be changed, since without padding they are the values themselves."""
+        width, first = int(self.lengths[-1]), int(self.starts[0])
+        if not self.padded and self.starts[-1] - first == width * (len(self.units) - 1):
+            return values[first : first + width * len(self.units)].reshape(-1, width)
+        inside = self.inside
+        rows = np.where(inside, self.starts[:, None] + self.columns, first)
+        return np.where(inside, values[rows], padding).astype(values.dtype, copy=False)
 
 
 def _blocks(starts: Ints) -> Iterator[_Block]:
-    """All tasks that have rollouts, in blocks of tasks of similar length: padding at most doubles the cells."""
+    """All tasks that have rollouts, in blocks of tasks of similar length, the shortest first.
+
+    Padding at most doubles the cells.
+    """
     lengths = np.diff(starts)
     units = (
         np.argsort(lengths, kind="stable")
@@ -90,10 +118,7 @@ def _blocks(starts: Ints) -> Iterator[_Block]:
     while begin < len(units):
         end = int(np.searchsorted(ordered, 2 * ordered[begin], side="right"))
         end = begin + max(1, min(end - begin, _CELLS // int(ordered[end - 1])))
-        chosen, width = units[begin:end], int(ordered[end - 1])
-        columns = np.arange(width)
-        inside = columns < ordered[begin:end, None]
-        yield _Block(chosen, np.where(inside, starts[chosen][:, None] + columns, starts[chosen][:, None]), inside)
+        yield _Block(units[begin:end], starts[units[begin:end]], ordered[begin:end])
         begin = end
 
 
@@ -257,7 +282,7 @@ def majority_at_k(values: Floats, answers: Codes, starts: Ints) -> Curve:
     total, n_rollouts = np.zeros(longest), np.zeros(longest, np.int64)
     for block in _blocks(starts):
         scores = block.of(values)
-        codes = np.where(block.inside, answers[block.rows], -1)
+        codes = block.of(answers, -1)
         votes = (codes >= 0) & ~np.isnan(scores)
         level = _ranks(scores)
         ballots = np.where(votes, codes.astype(np.int64) * (level.max(initial=0) + 1) + level, -1)
@@ -311,7 +336,7 @@ def answered_at_k(answers: Codes, starts: Ints) -> Curve:
     longest = _longest(starts)
     total, n_rollouts = np.zeros(longest), np.zeros(longest, np.int64)
     for block in _blocks(starts):
-        found = block.inside & (answers[block.rows] >= 0)
+        found = block.of(answers, -1) >= 0
         _add(total, np.maximum.accumulate(found, axis=1).sum(axis=0).astype(np.float64))
         _add(n_rollouts, np.cumsum(block.inside.sum(axis=0)))
     return Curve(total, np.full(longest, len(starts) - 1), n_rollouts)
@@ -396,13 +421,14 @@ def describe(values: Floats, starts: Ints) -> Statistics:
     count = np.diff(starts)
     mean, high, low, median, std = (np.full(len(count), np.nan) for _ in range(5))
     for block in _blocks(starts):
-        n = count[block.units]
-        numbers = values[block.rows]
+        n = block.lengths
+        ordered = _ordered(block.of(values, np.inf), n)
         with np.errstate(over="ignore", invalid="ignore"):
-            center = np.where(block.inside, numbers, 0.0).sum(axis=1) / n
-            spread = np.where(block.inside, numbers - center[:, None], 0.0)
+            center = block.of(values, 0.0).sum(axis=1) / n
+            spread = ordered - center[:, None]
+            if block.padded:
+                spread[~block.inside] = 0.0
             deviation = np.sqrt((spread**2).sum(axis=1) / np.maximum(n - 1, 1))
-        ordered = np.sort(np.where(block.inside, numbers, np.inf), axis=1)
         each = np.arange(len(n))
         mean[block.units] = center
         low[block.units] = ordered[:, 0]
@@ -410,3 +436,11 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         median[block.units] = 0.5 * ordered[each, (n - 1) // 2] + 0.5 * ordered[each, n // 2]
         std[block.units] = np.where(n > 1, deviation, np.nan)
     return Statistics(count, mean, high, low, median, std)
+
+
+def _ordered(rows: Floats, n: Ints) -> Floats:
+    """The rows with their least, middle and greatest values where sorting would put them."""
+    if n[0] < _LONG_GROUP or n[0] != n[-1]:
+        return np.sort(rows, axis=1)
+    last = int(n[0]) - 1
+    return np.partition(rows, sorted({0, last // 2, (last + 1) // 2, last}), axis=1)

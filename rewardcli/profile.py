@@ -18,6 +18,7 @@ from .errors import DataError
 from .files import written
 from .reader.arrange import Duplicates, arrange
 from .reader.columns import Fields
+from .reader.engine import can_fork, make_engine
 from .reader.inputs import Completion, Matching, completion_of, match_inputs, require_complete
 from .reader.layout import UNNAMEABLE, load_row
 from .reader.read import (
@@ -31,7 +32,7 @@ from .reader.read import (
     read_rows,
     rows_of_dicts,
 )
-from .reader.sources import expand, output_stem, seekable
+from .reader.sources import ahead, expand, output_stem, seekable
 from .table import BOOLEAN, INTEGER, NAN, Column, JsonText, RolloutTable, key_name
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ __all__ = ["Histogram", "Profile", "RewardProfiler", "SampleRows", "profile_json
 STATISTICS = ("mean", "max", "min", "median", "std")
 PYTHON_FIELDS = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None)
 PYTHON_PARTIAL = "++allow_partial_rollouts=True"
-_TASKS_AT_ONCE = 1024
+_TASKS_AT_ONCE = 512
+_SMALLEST_SHARED = 50_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -98,32 +100,33 @@ class Profile:
         """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
         return all(((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all() for column in self.columns.values())
 
-    def statistics(self, rows: Ints | None, starts: Ints) -> dict[str, NDArray[Any]]:
+    def statistics(self, rows: Ints | slice | None, starts: Ints) -> dict[str, NDArray[Any]]:
         """The statistics of groups of measured rollouts.
 
         Args:
             rows: The rollouts of all groups, one group after the other; None for the order of the table.
-            starts: Group g is `rows[starts[g]:starts[g + 1]]`.
+            starts: Group g is `rows[starts[g]:starts[g + 1]]`; without `rows`, the first may begin anywhere.
 
         Returns:
             By key (`mean/reward`, …) the value of every group; NaN or None where it is undefined.
         """
+        if rows is None:
+            rows, starts = slice(int(starts[0]), int(starts[-1])), starts - starts[0]
         sizes = np.diff(starts)
         by_statistic: dict[str, dict[str, NDArray[Any]]] = {statistic: {} for statistic in STATISTICS}
         counts = {}
         for name, column in self.columns.items():
-            values = column.values if rows is None else column.values[rows]
-            found = m.describe(values, starts)
+            found = m.describe(column.values[rows], starts)
             counts[name] = found.count
             for statistic in STATISTICS:
                 by_statistic[statistic][name] = getattr(found, statistic)
             if self._whole:
-                whole = np.array(column.numbers(), dtype=object if column.exact is not None else np.int64)
+                integers = column.take(rows).numbers()
+                whole = np.array(integers, dtype=object if column.exact is not None else np.int64)
                 filled = np.flatnonzero(sizes)
                 for statistic, extreme in (("max", np.maximum), ("min", np.minimum)):
-                    ordered = whole if rows is None else whole[rows]
                     by_statistic[statistic][name] = np.full(len(sizes), None, dtype=object)
-                    by_statistic[statistic][name][filled] = extreme.reduceat(ordered, starts[:-1][filled]).astype(
+                    by_statistic[statistic][name][filled] = extreme.reduceat(whole, starts[:-1][filled]).astype(
                         object
                     )
         # NeMo Gym shows the std of a single rollout as 0, but only where no column of the group has a std.
@@ -141,14 +144,15 @@ class Profile:
 
     # --- rows by task
 
-    def task_statistics(self) -> dict[str, NDArray[Any]]:
-        """The statistics of every unit."""
-        return self.statistics(None, self.measured.starts)
+    def task_statistics(self, units: slice = slice(None)) -> dict[str, NDArray[Any]]:
+        """The statistics of units, in the order of the table."""
+        chosen = range(self.table.n_units)[units]
+        return self.statistics(None, self.measured.starts[chosen.start : chosen.stop + 1])
 
-    def task_counts(self) -> Columns:
-        """How many rollouts every unit has, and how many were expected."""
-        present = np.diff(self.table.starts)
-        expected = self.completion.expected_by_unit
+    def task_counts(self, units: slice = slice(None)) -> Columns:
+        """How many rollouts units have, and how many were expected."""
+        present = np.diff(self.table.starts)[units]
+        expected = self.completion.expected_by_unit[units]
         return {
             "num_rollouts": present.tolist(),
             "expected_num_rollouts": expected.tolist(),
@@ -233,8 +237,8 @@ class Profile:
         table = self.measured
         names = table.agent_names()
         by_row = table.row_agents()
-        order = np.argsort(by_row, kind="stable")
-        starts = np.searchsorted(by_row[order], np.arange(len(names) + 1))
+        order = None if (by_row[1:] >= by_row[:-1]).all() else np.argsort(by_row, kind="stable")
+        starts = np.searchsorted(by_row if order is None else by_row[order], np.arange(len(names) + 1))
         statistics = self.statistics(order, starts)
         rows = _dicts({key: listed(values) for key, values in statistics.items()}, len(names))
         present = set(self.table.agents.codes.tolist())
@@ -333,33 +337,37 @@ def _encoder(names: Sequence[str]) -> Any:
     return msgspec.defstruct("Row", fields, rename={f"f{i}": name for i, name in enumerate(names)}, gc=False)
 
 
-def _task_lines(profile: Profile, sample: Callable[[int], Any]) -> Iterator[bytes]:
+def _task_lines(profile: Profile, sample: Callable[[int], Any], workers: int) -> Iterator[bytes]:
     """The rows by task, a block of lines at a time."""
     table = profile.table
-    encode_lines = msgspec.json.Encoder().encode_lines
-    tasks, statistics = profile.unit_tasks(), profile.task_statistics()
-    counts, agents = profile.task_counts(), profile.unit_agents()
-    row_type = _encoder([TASK_KEY, *statistics, "sample", *counts, "rollout_infos", "agent_ref"])
+    tasks, agents = profile.unit_tasks(), profile.unit_agents()
+    row_type = _encoder([TASK_KEY, *profile.task_statistics(slice(0, 0)), "sample", *profile.task_counts(slice(0, 0)),
+                         "rollout_infos", "agent_ref"])
     info_type = _encoder(list(profile.rollout_infos(slice(0, 0))))
-    for begin in range(0, table.n_units, _TASKS_AT_ONCE):
-        units = slice(begin, min(begin + _TASKS_AT_ONCE, table.n_units))
+    encode_lines = msgspec.json.Encoder().encode_lines
+
+    def lines(units: slice) -> bytes:
         infos = list(map(info_type, *profile.rollout_infos(units).values()))
-        ends = (table.starts[units.start : units.stop + 1] - table.starts[begin]).tolist()
-        rows = list(
-            map(
-                row_type,
-                tasks[units],
-                *(listed(values[units]) for values in statistics.values()),
-                map(sample, range(units.start, units.stop)),
-                *(values[units] for values in counts.values()),
-                [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
-                agents[units],
-            )
-        )
-        yield encode_lines(rows)
+        ends = (table.starts[units.start : units.stop + 1] - table.starts[units.start]).tolist()
+        columns = [
+            tasks[units],
+            *map(listed, profile.task_statistics(units).values()),
+            map(sample, range(units.start, units.stop)),
+            *profile.task_counts(units).values(),
+            [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
+            agents[units],
+        ]
+        return encode_lines(list(map(row_type, *columns)))
+
+    blocks = [
+        slice(begin, min(begin + _TASKS_AT_ONCE, table.n_units)) for begin in range(0, table.n_units, _TASKS_AT_ONCE)
+    ]
+    return make_engine("local", workers).run(lines, blocks)
 
 
-def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows | None) -> tuple[Path, Path]:
+def write_profile(
+    profile: Profile, folder: Path, stem: str, samples: SampleRows | None, jobs: int = 1
+) -> tuple[Path, Path]:
     """Writes `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json`, both or neither.
 
     Args:
@@ -367,7 +375,9 @@ def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows
         folder: Where to.
         stem: How the files' names begin.
         samples: Gives the inputs; None without inputs.
+        jobs: How many worker processes may help.
     """
+    workers = jobs if can_fork() and profile.table.n_rollouts >= _SMALLEST_SHARED else 1
     if samples is None:
         names = profile.table.agent_names()
         codes = profile.table.agents.codes.tolist()
@@ -382,7 +392,8 @@ def write_profile(profile: Profile, folder: Path, stem: str, samples: SampleRows
 
     tasks, agents = folder / f"{stem}_reward_profiling.jsonl", folder / f"{stem}_agent_metrics.json"
     with written(tasks, agents) as (task_file, agent_file):
-        for block in _task_lines(profile, sample):
+        lines = _task_lines(profile, sample, workers)
+        for block in lines if workers > 1 else ahead(lines):
             task_file.write(block)
         agent_file.write(msgspec.json.encode(profile.agent_rows()))
     return tasks, agents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +148,8 @@ def arrange(
     """Sorts rows into a table.
 
     Args:
-        rows: The rows, as they stand in the files.
+        rows: The rows, as they stand in the files; their columns of numbers move into the table one by one, so that no
+            two copies of all of them are held.
         duplicates: What to do with rows of the same task, rollout and agent.
         task_hint: What to do about a row without a task index.
 
@@ -177,18 +178,22 @@ def arrange(
         kept = _without_duplicates(rows, order, unit, rollout.codes[order], duplicates, notes)
         order, unit = order[kept], unit[kept]
     first = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]])) if len(unit) else np.empty(0, np.int64)
-    sorted_rows = rows if _is_sorted(order, len(rows)) else rows.take(order)
+    in_order: Any = slice(None) if _is_sorted(order, len(rows)) else order
+
+    def moved(columns: dict[str, Column]) -> dict[str, Column]:
+        return {name: columns.pop(name).take(in_order) for name in list(columns)}
+
     return RolloutTable(
         starts=np.append(first, len(unit)).astype(np.int64),
         tasks=task.take(order[first]),
         agents=agent.take(order[first]),
         rollouts=rollout.take(order),
         positions=order,
-        masked=sorted_rows.masked,
-        numbers=sorted_rows.numbers,
-        usage=sorted_rows.usage,
-        labels=sorted_rows.labels,
-        layouts=sorted_rows.layouts,
+        masked=rows.masked[in_order],
+        numbers=moved(rows.numbers),
+        usage=moved(rows.usage),
+        labels={name: labels.take(in_order) for name, labels in rows.labels.items()},
+        layouts=None if rows.layouts is None else rows.layouts[in_order],
         layout_names=rows.layout_names,
         notes=notes,
     )

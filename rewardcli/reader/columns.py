@@ -384,10 +384,10 @@ class ChunkBuilder:
         self._length += len(rows)
 
     def _add_every_number(self, columns: RowColumns) -> None:
-        for name in self.layout.names():
+        for name in self.layout.number_names():
             if name not in self._never_numbers:
                 self._add_number(self._numbers, name, columns[(name,)])
-        for name in self.layout.names(*USAGE):
+        for name in self.layout.number_names(*USAGE):
             self._add_number(self._usage, name, columns[(*USAGE, name)])
 
     def _add_wanted_number(self, columns: RowColumns, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from ..errors import DataError, RewardcliError
 
-__all__ = ["Engine", "InProcess", "OnRay", "WorkerProcesses", "available_cores", "make_engine"]
+__all__ = ["Engine", "InProcess", "OnRay", "WorkerProcesses", "available_cores", "can_fork", "make_engine"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -33,6 +34,11 @@ class Engine(Protocol):
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def can_fork() -> bool:
+    """Whether worker processes can begin as copies of this one, with all that it holds."""
+    return sys.platform == "linux"
 
 
 def make_engine(name: EngineName, jobs: int, ray_address: str | None = None, fork_safe: bool = True) -> Engine:
@@ -102,8 +108,7 @@ class WorkerProcesses:
         """
         import multiprocessing
 
-        fork = self._fork_safe and "fork" in multiprocessing.get_all_start_methods() and os.uname().sysname == "Linux"
-        context: Any = multiprocessing.get_context("fork" if fork else "spawn")
+        context: Any = multiprocessing.get_context("fork" if self._fork_safe and can_fork() else "spawn")
         pipes, workers = [], []
         try:
             for _ in range(count):

@@ -20,6 +20,9 @@ from .shorten import LONG_ROW, shortened
 
 __all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
+# What a value may be; text and null are always let pass.
+_TEXT, _NUMBER, _LIST, _OBJECT = range(4)
+_FORM_OF = {str: _TEXT, type(None): _TEXT, list: _LIST, dict: _OBJECT}
 _SCALAR = bool | int | float | str | None
 # A list as the value of a field that matters: skipped, as every list is, but seen to be there.
 _SkippedList = msgspec.defstruct("SkippedList", [], array_like=True, frozen=True, gc=False)
@@ -40,7 +43,7 @@ UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 class _Node:
     """One key: whether its value is kept, and which keys below it matter."""
 
-    __slots__ = ("attribute", "children", "get", "has_list", "has_object", "kept", "learns", "met", "struct")
+    __slots__ = ("attribute", "children", "forms", "get", "kept", "learns", "met", "struct")
 
     def __init__(self, attribute: str = "", learns: bool = False) -> None:
         self.attribute = attribute
@@ -49,8 +52,7 @@ class _Node:
         self.met: dict[str, None] = {}
         self.kept = False
         self.learns = learns
-        self.has_object = False
-        self.has_list = False
+        self.forms = {_TEXT}
         self.struct: Any = None
 
     def child(self, key: str) -> _Node:
@@ -81,29 +83,31 @@ class _Node:
             return Any
         if self.children:
             return self.struct | _SCALAR | list
-        if self.has_object:
-            return self.struct | _SCALAR | list if self.has_list else self.struct | _SCALAR
-        return _SkippedList | _SCALAR if self.has_list else _SCALAR
+        found: Any = _SCALAR if _NUMBER in self.forms else str | None
+        if _OBJECT in self.forms:
+            return found | self.struct | list if _LIST in self.forms else found | self.struct
+        return found | _SkippedList if _LIST in self.forms else found
 
     def default(self) -> Any:
         return UNSET if self.kept else self.struct() if self.children else NO_NUMBER
 
+    def may_be_number(self) -> bool:
+        """Whether the values that the decoder gives may be numbers."""
+        return self.kept or bool(self.children) or _NUMBER in self.forms
+
     def learn(self, value: Any) -> bool:
         """Takes note of a value that stands here; tells whether that was news."""
-        if isinstance(value, list):
-            news, self.has_list = not self.has_list and not self.kept and not self.children, True
+        form = _FORM_OF.get(type(value), _NUMBER)
+        news = not (form in self.forms or self.kept or self.children)
+        self.forms.add(form)
+        if form != _OBJECT:
             return news
-        if not isinstance(value, dict):
-            return False
-        news = not self.has_object and not self.kept and not self.children
-        self.has_object = True
         if self.learns:
             for key, item in value.items():
                 child = self.children.get(key)
                 if child is None:
                     news, child = True, self.child(key)
-                if isinstance(item, (dict, list)):
-                    news |= child.learn(item)
+                news |= child.learn(item)
                 self.met[key] = None
         else:
             for key, child in self.children.items():
@@ -154,6 +158,11 @@ class Layout:
         """The keys known so far below a path, in the order they were met."""
         node = self._node(path)
         return list(node.met | dict.fromkeys(node.children))
+
+    def number_names(self, *path: str) -> list[str]:
+        """Those of them whose values may be numbers."""
+        children = self._node(path).children
+        return [name for name in self.names(*path) if name not in children or children[name].may_be_number()]
 
     def learn(self, rows: Iterable[Any]) -> bool:
         """Takes note of the keys of rows that are dicts; tells whether there was news."""

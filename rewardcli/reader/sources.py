@@ -26,6 +26,7 @@ __all__ = [
     "BATCH_BYTES",
     "STDIN",
     "Part",
+    "ahead",
     "expand",
     "head_of",
     "is_table_file",
@@ -47,7 +48,7 @@ FIRST_BATCH_BYTES = 256 << 10  # the first batch may have to be parsed whole, to
 HEAD_BYTES = READ_BYTES = 1 << 20
 SMALL_READ_BYTES = 64 << 10
 # A part is large enough that its own costs vanish, and small enough that the last one keeps no core waiting.
-SMALLEST_PART, LARGEST_PART = 8 << 20, 128 << 20
+SMALLEST_PART, LARGEST_PART = 8 << 20, 256 << 20
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
@@ -300,8 +301,8 @@ def _blocks(stream: IO[bytes], head: bytes = b"", size: int = READ_BYTES) -> Ite
         yield block
 
 
-def _ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
-    """The same blocks, made in a thread of its own a few blocks ahead, so that decompressing overlaps with parsing."""
+def ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
+    """The same blocks, made in a thread of its own a few blocks ahead: decompressing or writing overlaps with the rest."""
     made: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4)
     stopped = threading.Event()
 
@@ -427,7 +428,7 @@ def parts_of(paths: list[str], jobs: int) -> list[Part]:
             else:
                 plain.append((path, stream.seek(0, os.SEEK_END)))
     total = sum(size for _, size in plain)
-    step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART)
+    step = min(max(total // (jobs * 8), SMALLEST_PART), LARGEST_PART)
     for path, size in plain:
         cuts = [0]
         if size > step:
@@ -473,7 +474,7 @@ def _stream(part: Part) -> Generator[bytes]:
         if part.compression is None:
             yield from _blocks(raw, head)
         else:
-            with closing(_ahead(_decompressed(_blocks(raw, head, SMALL_READ_BYTES), part.compression))) as blocks:
+            with closing(ahead(_decompressed(_blocks(raw, head, SMALL_READ_BYTES), part.compression))) as blocks:
                 yield from blocks
 
 
