@@ -99,10 +99,9 @@ class ScoreSpec:
 
     def column(self, table: RolloutTable) -> Column:
         """The field: at the top level, and in `response.usage` only where it is absent there."""
-        top, usage = table.numbers.get(self.field), table.usage.get(self.field)
-        if top is None:
-            return usage if usage is not None else Column.absent(table.n_rollouts)
-        return top if usage is None else top.choose(top.kinds != ABSENT, usage)
+        nothing = Column.absent(table.n_rollouts)
+        top, usage = (columns.get(self.field, nothing).dense() for columns in (table.numbers, table.usage))
+        return top.choose(top.kinds != ABSENT, usage)
 
     def values(self, table: RolloutTable) -> Floats:
         """The score by row; NaN where it is missing."""

@@ -33,7 +33,7 @@ from .reader.read import (
     rows_of_dicts,
 )
 from .reader.sources import ahead, expand, output_stem, seekable
-from .table import BOOLEAN, INTEGER, NAN, Column, JsonText, RolloutTable, key_name
+from .table import BOOLEAN, INTEGER, Column, JsonText, RolloutTable, key_name
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -46,7 +46,7 @@ __all__ = ["Histogram", "Profile", "RewardProfiler", "SampleRows", "profile_json
 STATISTICS = ("mean", "max", "min", "median", "std")
 PYTHON_FIELDS = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None)
 PYTHON_PARTIAL = "++allow_partial_rollouts=True"
-_TASKS_AT_ONCE = 512
+_TASKS_AT_ONCE = 256
 _SMALLEST_SHARED = 50_000
 
 Floats = NDArray[np.float64]
@@ -85,8 +85,8 @@ class Profile:
             for name, column in table.numbers.items()
         }
         merged |= {name: column for name, column in table.usage.items() if name not in merged}
-        merged = {name: column for name, column in merged.items() if (column.kinds >= NAN).any()}
-        first = {name: int(np.argmax(column.kinds >= NAN)) for name, column in merged.items()}
+        first = {name: row for name, column in merged.items() if (row := column.first_number()) is not None}
+        merged = {name: merged[name] for name in first}
         order = {name: place for place, name in enumerate(merged)}
         if table.layouts is not None:
             seen = {
@@ -95,40 +95,46 @@ class Profile:
             order = {name: seen[first[name]].get(name, order[name]) for name in merged}
         return {name: merged[name] for name in sorted(merged, key=lambda name: (first[name], order[name]))}
 
+    def dense_values(self) -> dict[str, Floats]:
+        """By numeric field, the value of every measured rollout; NaN where it has none."""
+        return {name: column.dense().values for name, column in self.columns.items()}
+
     @cached_property
     def _whole(self) -> bool:
         """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
-        return all(((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all() for column in self.columns.values())
+        return all(
+            column.rows is None and ((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all()
+            for column in self.columns.values()
+        )
 
-    def statistics(self, rows: Ints | slice | None, starts: Ints) -> dict[str, NDArray[Any]]:
+    def statistics(self, starts: Ints, order: Ints | None = None) -> dict[str, NDArray[Any]]:
         """The statistics of groups of measured rollouts.
 
         Args:
-            rows: The rollouts of all groups, one group after the other; None for the order of the table.
-            starts: Group g is `rows[starts[g]:starts[g + 1]]`; without `rows`, the first may begin anywhere.
+            starts: Group g is the rows from `starts[g]` up to `starts[g + 1]`.
+            order: The order of the rows; None for that of the table.
 
         Returns:
             By key (`mean/reward`, …) the value of every group; NaN or None where it is undefined.
         """
-        if rows is None:
-            rows, starts = slice(int(starts[0]), int(starts[-1])), starts - starts[0]
         sizes = np.diff(starts)
         by_statistic: dict[str, dict[str, NDArray[Any]]] = {statistic: {} for statistic in STATISTICS}
         counts = {}
         for name, column in self.columns.items():
-            found = m.describe(column.values[rows], starts)
+            column = column if order is None else column.take(order)  # noqa: PLW2901
+            found = m.describe(*column.in_groups(starts))
             counts[name] = found.count
             for statistic in STATISTICS:
                 by_statistic[statistic][name] = getattr(found, statistic)
             if self._whole:
-                integers = column.take(rows).numbers()
+                integers = column.take(slice(starts[0], starts[-1])).numbers()
                 whole = np.array(integers, dtype=object if column.exact is not None else np.int64)
                 filled = np.flatnonzero(sizes)
                 for statistic, extreme in (("max", np.maximum), ("min", np.minimum)):
                     by_statistic[statistic][name] = np.full(len(sizes), None, dtype=object)
-                    by_statistic[statistic][name][filled] = extreme.reduceat(whole, starts[:-1][filled]).astype(
-                        object
-                    )
+                    by_statistic[statistic][name][filled] = extreme.reduceat(
+                        whole, (starts[:-1] - starts[0])[filled]
+                    ).astype(object)
         # NeMo Gym shows the std of a single rollout as 0, but only where no column of the group has a std.
         stds = by_statistic["std"]
         none_defined = (
@@ -147,7 +153,7 @@ class Profile:
     def task_statistics(self, units: slice = slice(None)) -> dict[str, NDArray[Any]]:
         """The statistics of units, in the order of the table."""
         chosen = range(self.table.n_units)[units]
-        return self.statistics(None, self.measured.starts[chosen.start : chosen.stop + 1])
+        return self.statistics(self.measured.starts[chosen.start : chosen.stop + 1])
 
     def task_counts(self, units: slice = slice(None)) -> Columns:
         """How many rollouts units have, and how many were expected."""
@@ -239,7 +245,7 @@ class Profile:
         by_row = table.row_agents()
         order = None if (by_row[1:] >= by_row[:-1]).all() else np.argsort(by_row, kind="stable")
         starts = np.searchsorted(by_row if order is None else by_row[order], np.arange(len(names) + 1))
-        statistics = self.statistics(order, starts)
+        statistics = self.statistics(starts, order)
         rows = _dicts({key: listed(values) for key, values in statistics.items()}, len(names))
         present = set(self.table.agents.codes.tolist())
         for code, row in enumerate(rows):
@@ -267,7 +273,7 @@ class Profile:
     def reward_statistics(self) -> m.Statistics | None:
         """The statistics of the reward by unit; None if no rollout has one."""
         reward = self.columns.get("reward")
-        return None if reward is None else m.describe(reward.values, self.measured.starts)
+        return None if reward is None else m.describe(*reward.in_groups(self.measured.starts))
 
 
 def _shown(value: Any) -> Any:
@@ -341,8 +347,16 @@ def _task_lines(profile: Profile, sample: Callable[[int], Any], workers: int) ->
     """The rows by task, a block of lines at a time."""
     table = profile.table
     tasks, agents = profile.unit_tasks(), profile.unit_agents()
-    row_type = _encoder([TASK_KEY, *profile.task_statistics(slice(0, 0)), "sample", *profile.task_counts(slice(0, 0)),
-                         "rollout_infos", "agent_ref"])
+    row_type = _encoder(
+        [
+            TASK_KEY,
+            *profile.task_statistics(slice(0, 0)),
+            "sample",
+            *profile.task_counts(slice(0, 0)),
+            "rollout_infos",
+            "agent_ref",
+        ]
+    )
     info_type = _encoder(list(profile.rollout_infos(slice(0, 0))))
     encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -639,10 +653,10 @@ def _unit_histograms(profile: Profile) -> Columns:
     starts = profile.measured.starts.tolist()
     return {
         f"histogram/{name}": [
-            Histogram(column.values[begin:end]) if np.isfinite(column.values[begin:end]).any() else UNSET
+            Histogram(values[begin:end]) if np.isfinite(values[begin:end]).any() else UNSET
             for begin, end in zip(starts, starts[1:], strict=False)
         ]
-        for name, column in profile.columns.items()
+        for name, values in profile.dense_values().items()
     }
 
 
@@ -655,9 +669,9 @@ def _with_histograms(profile: Profile, rows: list[dict[str, Any]]) -> list[dict[
     for row in rows:
         mine = by_row == names.index(row["agent_ref"]["name"])
         histograms = {
-            f"histogram/{name}": Histogram(column.values[mine])
-            for name, column in profile.columns.items()
-            if np.isfinite(column.values[mine]).any()
+            f"histogram/{name}": Histogram(values[mine])
+            for name, values in profile.dense_values().items()
+            if np.isfinite(values[mine]).any()
         }
         statistics = {key: value for key, value in row.items() if key.partition("/")[0] in STATISTICS}
         full.append({**statistics, **histograms, **row})

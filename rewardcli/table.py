@@ -187,64 +187,134 @@ class Labels:
         return Labels(ranks[self.codes], [self.values[i] for i in order], self.present)
 
 
+# A column that has fewer values than one row in so many names their rows.
+_RARE = 8
+
+
 @dataclass(slots=True)
 class Column:
-    """A column of numbers.
+    """A column of numbers; a rare field names the rows that have it, and takes no space for the others.
 
     Attributes:
         values: The numbers; NaN where one is missing. Booleans are 0 and 1.
         kinds: By row, what stood there: one of the constants above.
         exact: By row, what a float cannot hold (an int beyond 2**53, a reward that is no number); None elsewhere.
+        rows: The rows that the arrays above are of, ascending; None for all. In any other row there was nothing.
+        length: How many rows there are.
     """
 
     values: Floats
     kinds: NDArray[np.uint8]
     exact: NDArray[np.object_] | None = None
+    rows: Ints | None = None
+    length: int = -1
+
+    def __post_init__(self) -> None:
+        if self.rows is None:
+            self.length = len(self.values)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self.length
 
     @staticmethod
     def absent(length: int) -> Column:
         """A column of which no row has a value."""
         return Column(np.full(length, np.nan), np.zeros(length, np.uint8))
 
-    def take(self, rows: Any) -> Column:
-        """The same column for some of the rows."""
-        return Column(self.values[rows], self.kinds[rows], None if self.exact is None else self.exact[rows])
+    @staticmethod
+    def merge(parts: Sequence[tuple[int, Column]], length: int, places: Ints | None = None) -> Column:
+        """The column that has each part from the row given with it on.
+
+        Args:
+            parts: First rows, and the parts that begin there.
+            length: How many rows the column has.
+            places: By row of the parts, the row of the column to which it goes, -1 for none; None if it stays.
+        """
+        if sum(np.count_nonzero(part.kinds) for _, part in parts) > length // _RARE:
+            return Column._merge_dense(parts, length, places)
+        rows = np.concatenate([np.empty(0, np.int64), *(start + part.own_rows() for start, part in parts)])
+        values = np.concatenate([np.empty(0), *(part.values for _, part in parts)])
+        kinds = np.concatenate([np.empty(0, np.uint8), *(part.kinds for _, part in parts)])
+        exact = np.concatenate([np.empty(0, object), *(part.all_exact() for _, part in parts)])
+        if places is not None:
+            rows = places[rows]
+        order = np.argsort(rows, kind="stable")
+        order = order[(rows[order] >= 0) & (kinds[order] != ABSENT)]
+        held = exact[order] if any(part.exact is not None for _, part in parts) else None
+        return Column(values[order], kinds[order], held, rows[order], length)
 
     @staticmethod
-    def merge(parts: Sequence[tuple[int | Ints, Column]], length: int) -> Column:
-        """The column that has each part from the row given with it on, or at the rows given, and else nothing."""
-        merged = Column.absent(length)
+    def _merge_dense(parts: Sequence[tuple[int, Column]], length: int, places: Ints | None) -> Column:
+        merged = Column.absent(length + 1)  # the last row takes what goes nowhere, and is left out
         if any(part.exact is not None for _, part in parts):
-            merged.exact = np.full(length, None, dtype=object)
-        for place, part in parts:
-            rows = slice(place, place + len(part)) if isinstance(place, int) else place
+            merged.exact = np.full(length + 1, None, dtype=object)
+        for start, part in parts:
+            rows: Any = slice(start, start + len(part)) if part.rows is None else start + part.rows
+            rows = rows if places is None else places[rows]
             merged.values[rows] = part.values
             merged.kinds[rows] = part.kinds
             if merged.exact is not None and part.exact is not None:
                 merged.exact[rows] = part.exact
-        return merged
+        return merged.take(slice(length))
+
+    def dense(self) -> Column:
+        """The same column with all its rows."""
+        return self if self.rows is None else Column._merge_dense([(0, self)], self.length, None)
+
+    def own_rows(self) -> Ints:
+        """The rows that the arrays are of."""
+        return np.arange(self.length) if self.rows is None else self.rows
+
+    def all_exact(self) -> NDArray[np.object_]:
+        """`exact` even where there is none."""
+        return np.full(len(self.values), None, dtype=object) if self.exact is None else self.exact
+
+    def take(self, rows: Any) -> Column:
+        """The same column for some of the rows: a slice, a mask or positions."""
+        if self.rows is None:
+            return Column(self.values[rows], self.kinds[rows], None if self.exact is None else self.exact[rows])
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(self.length)
+            own: Any = slice(*np.searchsorted(self.rows, [start, stop]).tolist())
+            new, length = self.rows[own] - start, stop - start
+        elif rows.dtype == np.bool_:
+            own = rows[self.rows]
+            new, length = (np.cumsum(rows) - 1)[self.rows[own]], int(np.count_nonzero(rows))
+        else:
+            return self.dense().take(rows)
+        return Column(self.values[own], self.kinds[own], None if self.exact is None else self.exact[own], new, length)
+
+    def in_groups(self, starts: Ints) -> tuple[Floats, Ints]:
+        """The values of groups of rows, each from one start up to the next, and where the groups' values start."""
+        begins = starts if self.rows is None else np.searchsorted(self.rows, starts)
+        return self.values[begins[0] : begins[-1]], begins - begins[0]
+
+    def first_number(self) -> int | None:
+        """The first row with a number, be it NaN or infinite."""
+        found = self.kinds >= NAN
+        if not found.any():
+            return None
+        first = int(np.argmax(found))
+        return first if self.rows is None else int(self.rows[first])
 
     def over(self, other: Column | None) -> Column:
         """This column, and where this has no number the other."""
         if other is None:
             return self
-        return self.choose(self.kinds >= INTEGER, other)
+        mine = self.dense()
+        return mine.choose(mine.kinds >= INTEGER, other.dense())
 
     def choose(self, own: Mask, other: Column) -> Column:
-        """This column where `own` holds, the other elsewhere."""
+        """This column where `own` holds, the other elsewhere; both with all their rows."""
         merged = Column(np.where(own, self.values, other.values), np.where(own, self.kinds, other.kinds))
         if self.exact is not None or other.exact is not None:
-            nothing = np.full(len(self), None, dtype=object)
-            here, there = (nothing if column.exact is None else column.exact for column in (self, other))
-            merged.exact = np.where(own, here, there)
+            merged.exact = np.where(own, self.all_exact(), other.all_exact())
         return merged
 
     def missing_reasons(self) -> dict[str, int]:
         """How many values are missing, by reason; reasons that do not occur are left out."""
         counts = np.bincount(self.kinds, minlength=len(MISSING_REASONS))
+        counts[ABSENT] += self.length - len(self.kinds)
         return {reason: int(counts[kind]) for kind, reason in MISSING_REASONS.items() if counts[kind]}
 
     def numbers(self, absent: Any = None) -> list[Any]:
@@ -253,6 +323,12 @@ class Column:
         Args:
             absent: What stands for a row in which there is no number at all.
         """
+        if self.rows is not None:
+            listed = [absent] * self.length
+            own = Column(self.values, self.kinds, self.exact).numbers(absent)
+            for row, number in zip(self.rows.tolist(), own, strict=True):
+                listed[row] = number
+            return listed
         if self.exact is None and len(self):
             if (self.kinds == FLOAT).all():
                 return self.values.tolist()  # type: ignore[no-any-return]
@@ -276,13 +352,14 @@ class Column:
         Args:
             absent: What stands for a row without the field.
         """
-        found = np.array([*self.numbers(absent), None], dtype=object)[:-1]
-        found[self.kinds == NULL] = None
-        true = self.kinds == BOOLEAN
-        found[true] = self.values[true].astype(np.bool_)
-        if self.exact is not None:
-            held = (self.kinds == NOT_A_NUMBER) & _held(self.exact)
-            found[held] = self.exact[held]
+        column = self.dense()
+        found = np.array([*column.numbers(absent), None], dtype=object)[:-1]
+        found[column.kinds == NULL] = None
+        true = column.kinds == BOOLEAN
+        found[true] = column.values[true].astype(np.bool_)
+        if column.exact is not None:
+            held = (column.kinds == NOT_A_NUMBER) & _held(column.exact)
+            found[held] = column.exact[held]
         return found.tolist()  # type: ignore[no-any-return]
 
 

@@ -21,6 +21,7 @@ from rewardcli.reader.arrange import Rows, arrange
 from rewardcli.reader.columns import Fields
 from rewardcli.reader.engine import OnRay
 from rewardcli.reader.read import Progress
+from rewardcli.table import Column
 
 ray = pytest.importorskip("ray")
 
@@ -79,9 +80,10 @@ def assert_same(some: Rows, other: Rows) -> None:
     np.testing.assert_array_equal(some.labels["answer"].codes, other.labels["answer"].codes)
     for mine, theirs in ((some.numbers, other.numbers), (some.usage, other.usage)):
         assert list(mine) == list(theirs)
-        for name, column in mine.items():
-            np.testing.assert_array_equal(column.values, theirs[name].values)
-            np.testing.assert_array_equal(column.kinds, theirs[name].kinds)
+        for name, parts in mine.items():
+            here, there = (Column.merge(found, len(some)).dense() for found in (parts, theirs[name]))
+            np.testing.assert_array_equal(here.values, there.values)
+            np.testing.assert_array_equal(here.kinds, there.kinds)
 
 
 def processes() -> Iterator[tuple[int, bytes]]:

@@ -58,9 +58,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes small files go to worker processes, in many parts."""
+    """Makes small files go to worker processes, in several parts; all have some of everything."""
     monkeypatch.setattr(reading, "SMALLEST_SHARED", 0)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 150)
+    monkeypatch.setattr(sources, "SMALLEST_PART", 800)
 
 
 def tasks_of(table: RolloutTable) -> list[Any]:
@@ -93,7 +93,7 @@ def content(table: RolloutTable) -> dict[str, Any]:
         "masked": table.masked.tolist(),
         "numbers": [(name, column.as_found("unset")) for name, column in table.numbers.items()],
         "usage": [(name, column.as_found("unset")) for name, column in table.usage.items()],
-        "kinds": [column.kinds.tolist() for column in (*table.numbers.values(), *table.usage.values())],
+        "kinds": [column.dense().kinds.tolist() for column in (*table.numbers.values(), *table.usage.values())],
         "labels": {name: labels_of(table, name) for name in table.labels},
     }
 

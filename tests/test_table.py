@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections.abc import Hashable
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -249,6 +250,56 @@ def test_merged_columns_keep_the_exact_values_of_a_part() -> None:
     big = column((2.0**60, INTEGER), exact={0: 2**60 + 1})
     for parts in ([(0, big), (1, column((1, INTEGER)))], [(1, column((1, INTEGER))), (0, big)]):
         assert Column.merge(parts, 2).numbers() == [2**60 + 1, 1]
+
+
+# What a row may hold: its value, kind and exact value.
+CELLS = st.sampled_from(
+    [
+        *[(NOTHING, ABSENT, None)] * 12,
+        *[(7.0, INTEGER, None), (0.5, FLOAT, None), (1.0, BOOLEAN, None)],
+        *[(2.0**60, INTEGER, 2**60 + 1), (NOTHING, NULL, None), (NOTHING, NAN, None)],
+    ]
+)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=60), st.randoms(use_true_random=False))
+@settings(max_examples=300, deadline=None)
+def test_a_rare_column_says_what_a_column_of_all_rows_says(cells: list[tuple[float, int, Any]], random: Random) -> None:
+    exact = {row: cell[2] for row, cell in enumerate(cells) if cell[2] is not None}
+    full = column(*(cell[:2] for cell in cells), exact=exact or None)
+    count, cut = len(cells), random.randrange(len(cells) + 1)
+    halves = [(0, full.take(slice(cut))), (cut, full.take(slice(cut, count)))]
+    merged = Column.merge([(start, Column.merge([(0, half)], len(half))) for start, half in halves], count)
+    assert (merged.rows is not None) == (np.count_nonzero(full.kinds) <= count // 8)
+    begin = random.randrange(count)
+    mask = np.array([random.random() < 0.7 for _ in cells])
+    mixed = np.array(random.sample(range(count), random.randrange(count + 1)), dtype=np.int64)
+    for rows in (slice(begin, random.randrange(begin, count + 1)), mask, mixed):
+        taken = merged.take(rows)
+        assert len(taken) == len(full.take(rows))
+        assert_same_column(taken, full.take(rows))
+    places = np.full(count, -1)
+    places[mixed] = np.arange(len(mixed))
+    assert_same_column(Column.merge([(0, merged)], len(mixed), places), full.take(mixed))
+    starts = np.sort([0, *(random.randrange(count + 1) for _ in range(3))])
+    for found in (full, merged):
+        values, begins = found.in_groups(starts)
+        groups = [values[a:b] for a, b in zip(begins, begins[1:], strict=False)]
+        expected = [full.values[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+        for group, wanted in zip(groups, expected, strict=True):
+            np.testing.assert_array_equal(group[~np.isnan(group)], wanted[~np.isnan(wanted)])
+
+
+def assert_same_column(found: Column, expected: Column) -> None:
+    dense = found.dense()
+    np.testing.assert_array_equal(dense.values, expected.values)
+    np.testing.assert_array_equal(dense.kinds, expected.kinds)
+    for absent in (None, "absent"):
+        assert found.numbers(absent) == expected.numbers(absent)
+        assert found.as_found(absent) == expected.as_found(absent)
+    assert found.missing_reasons() == expected.missing_reasons()
+    numbers = np.flatnonzero(expected.kinds >= NAN)
+    assert found.first_number() == (numbers[0] if len(numbers) else None)
 
 
 def test_chosen_rows_come_from_this_column_and_the_others_from_the_other() -> None:

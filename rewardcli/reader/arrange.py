@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
-from .columns import Chunk, merge_pieces
+from .columns import Chunk
 
 __all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "with_agents"]
 
@@ -23,7 +23,8 @@ class Rows:
     """The rows of all parts, in the order in which they stand in the files.
 
     Attributes:
-        task, rollout, agent, masked, numbers, usage, labels, layouts, layout_names, places: As in `Chunk`.
+        task, rollout, agent, masked, labels, layouts, layout_names, places: As in `Chunk`.
+        numbers, usage: By field the columns of the parts that have it, each with the row at which its part begins.
         sources: By source, its name.
         source: By row, its source.
         lines: By row, its line in the source, counted from 1; 0 where rows have no lines.
@@ -35,8 +36,8 @@ class Rows:
     rollout: Labels
     agent: Labels
     masked: NDArray[np.bool_]
-    numbers: dict[str, Column] = field(default_factory=dict)
-    usage: dict[str, Column] = field(default_factory=dict)
+    numbers: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
+    usage: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
     layouts: NDArray[np.uint16] | None = None
     layout_names: list[tuple[str, ...]] = field(default_factory=list)
@@ -57,14 +58,19 @@ class Rows:
 
     def take(self, rows: NDArray[np.intp]) -> Rows:
         """Some of the rows, in the order given."""
+        places = _places(rows, len(self))
+
+        def taken(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, list[tuple[int, Column]]]:
+            return {name: [(0, Column.merge(parts, len(rows), places))] for name, parts in columns.items()}
+
         return replace(
             self,
             task=self.task.take(rows),
             rollout=self.rollout.take(rows),
             agent=self.agent.take(rows),
             masked=self.masked[rows],
-            numbers={name: column.take(rows) for name, column in self.numbers.items()},
-            usage={name: column.take(rows) for name, column in self.usage.items()},
+            numbers=taken(self.numbers),
+            usage=taken(self.usage),
             labels={name: labels.take(rows) for name, labels in self.labels.items()},
             layouts=None if self.layouts is None else self.layouts[rows],
             places=None if self.places is None else self.places[rows],
@@ -79,24 +85,16 @@ class Rows:
 
 
 def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
-    """The rows of all chunks, in order; the chunks are emptied on the way, to hold no column twice."""
+    """The rows of all chunks, in order."""
     lengths = [len(chunk.masked) for chunk in chunks]
     starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-    length = starts[-1]
 
-    def merged(kind: str) -> dict[str, Column]:
-        names = dict.fromkeys(name for chunk in chunks for name in getattr(chunk, kind))
-        return {
-            name: merge_pieces(
-                [
-                    (start, getattr(chunk, kind).pop(name))
-                    for start, chunk in zip(starts, chunks, strict=False)
-                    if name in getattr(chunk, kind)
-                ],
-                length,
-            )
-            for name in names
-        }
+    def gathered(kind: str) -> dict[str, list[tuple[int, Column]]]:
+        columns: dict[str, list[tuple[int, Column]]] = {}
+        for start, chunk in zip(starts, chunks, strict=False):
+            for name, column in getattr(chunk, kind).items():
+                columns.setdefault(name, []).append((start, column))
+        return columns
 
     sources = list(dict.fromkeys(chunk.source for chunk in chunks))
     lines_seen = dict.fromkeys(sources, 0)
@@ -120,8 +118,8 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
         rollout=Labels.merge([chunk.rollout for chunk in chunks]),
         agent=Labels.merge([chunk.agent for chunk in chunks]),
         masked=np.concatenate([chunk.masked for chunk in chunks]) if chunks else np.empty(0, np.bool_),
-        numbers=merged("numbers"),
-        usage=merged("usage"),
+        numbers=gathered("numbers"),
+        usage=gathered("usage"),
         labels={name: Labels.merge([chunk.labels[name] for chunk in chunks]) for name in label_names},
         layouts=np.concatenate(layouts) if layouts else None,
         layout_names=list(layout_names),
@@ -148,8 +146,8 @@ def arrange(
     """Sorts rows into a table.
 
     Args:
-        rows: The rows, as they stand in the files; their columns of numbers move into the table one by one, so that no
-            two copies of all of them are held.
+        rows: The rows, as they stand in the files; their columns of numbers are moved into the table one by one, so
+            that there are never two copies of all of them.
         duplicates: What to do with rows of the same task, rollout and agent.
         task_hint: What to do about a row without a task index.
 
@@ -178,10 +176,10 @@ def arrange(
         kept = _without_duplicates(rows, order, unit, rollout.codes[order], duplicates, notes)
         order, unit = order[kept], unit[kept]
     first = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]])) if len(unit) else np.empty(0, np.int64)
-    in_order: Any = slice(None) if _is_sorted(order, len(rows)) else order
+    places = None if _is_sorted(order, len(rows)) else _places(order, len(rows))
 
-    def moved(columns: dict[str, Column]) -> dict[str, Column]:
-        return {name: columns.pop(name).take(in_order) for name in list(columns)}
+    def moved(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
+        return {name: Column.merge(columns.pop(name), len(order), places) for name in list(columns)}
 
     return RolloutTable(
         starts=np.append(first, len(unit)).astype(np.int64),
@@ -189,11 +187,11 @@ def arrange(
         agents=agent.take(order[first]),
         rollouts=rollout.take(order),
         positions=order,
-        masked=rows.masked[in_order],
+        masked=rows.masked[order],
         numbers=moved(rows.numbers),
         usage=moved(rows.usage),
-        labels={name: labels.take(in_order) for name, labels in rows.labels.items()},
-        layouts=None if rows.layouts is None else rows.layouts[in_order],
+        labels={name: labels.take(order) for name, labels in rows.labels.items()},
+        layouts=None if rows.layouts is None else rows.layouts[order],
         layout_names=rows.layout_names,
         notes=notes,
     )
@@ -213,6 +211,13 @@ def _order(unit: NDArray[np.int64], rollout: NDArray[np.int32]) -> NDArray[np.in
     if ((step > 0) | ((step == 0) & (np.diff(rollout) >= 0))).all():
         return np.arange(len(unit))
     return np.lexsort((rollout, unit))
+
+
+def _places(rows: NDArray[np.intp], length: int) -> NDArray[np.int64]:
+    """By row, its position among those taken; -1 for one that is not."""
+    places = np.full(length, -1, dtype=np.int64)
+    places[rows] = np.arange(len(rows))
+    return places
 
 
 def _is_sorted(order: NDArray[np.intp], length: int) -> bool:

@@ -26,7 +26,7 @@ from ..table import (
 )
 from .layout import NO_NUMBER, UNSET, Layout, RowColumns, look_up
 
-__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "Piece", "column_of", "label_paths", "merge_pieces"]
+__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
 
 INDEX_FIELDS = ("_ng_task_index", "_ng_rollout_index")
 LINE_KEY = "@line"
@@ -94,41 +94,7 @@ def label_paths(name: str) -> list[tuple[str, ...]]:
 # --- values to columns ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A column of some of the rows.
-
-    Attributes:
-        column: What stands in these rows.
-        rows: Which rows; None for all from the first on.
-    """
-
-    column: Column
-    rows: NDArray[np.int64] | None = None
-
-
-# Pieces, each with the row at which its own rows begin.
-Pieces = Sequence[tuple[int, Piece]]
-
-
-def merge_pieces(pieces: Pieces, length: int) -> Column:
-    """The column of so many rows, absent where no piece has any."""
-    return Column.merge(
-        [(start if piece.rows is None else start + piece.rows, piece.column) for start, piece in pieces], length
-    )
-
-
-def _joined(pieces: Pieces, length: int) -> Piece:
-    """The same as one piece, which names its rows where few have a value: rare fields then take no space."""
-    found = np.cumsum([0, *(len(piece.column) for _, piece in pieces)]).tolist()
-    if found[-1] > length // 2:
-        return Piece(merge_pieces(pieces, length))
-    rows = [start + (np.arange(len(p.column)) if p.rows is None else p.rows) for start, p in pieces]
-    column = Column.merge([(begin, p.column) for begin, (_, p) in zip(found, pieces, strict=False)], found[-1])
-    return Piece(column, np.concatenate(rows))
-
-
-def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Piece | None:
+def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Column | None:
     """Values of JSON as a column of the rows that have the field; None if no row has it.
 
     Args:
@@ -144,16 +110,16 @@ def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: 
         if only_numbers and not any(_KIND_OF[kind] >= INTEGER for kind in distinct):
             return None
         if type(UNSET) not in distinct and (column := _full_column(values, types, distinct, keep_texts)) is not None:
-            return Piece(column)
+            return column
     rows = [row for row, value in enumerate(values) if value is not NO_NUMBER and value is not UNSET]
     if not rows:
         return None
-    values = [values[row] for row in rows]
-    types, distinct = _types_of(values)
+    found = [values[row] for row in rows]
+    types, distinct = _types_of(found)
     if only_numbers and not any(_KIND_OF[kind] >= INTEGER for kind in distinct):
         return None
-    column = _full_column(values, types, distinct, keep_texts)
-    return None if column is None else Piece(column, np.array(rows))
+    column = _full_column(found, types, distinct, keep_texts)
+    return column and Column(column.values, column.kinds, column.exact, np.array(rows), len(values))
 
 
 def _types_of(values: Sequence[Any]) -> tuple[list[type], set[type]]:
@@ -269,8 +235,7 @@ class Chunk:
         lines: By row, its line in the part, counted from 1.
         task, rollout, agent: The keys.
         masked: By row, whether it is masked.
-        numbers, usage: The columns of numbers.
-        labels: As in `RolloutTable`.
+        numbers, usage, labels: As in `RolloutTable`.
         layouts, layout_names: As in `RolloutTable`.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
@@ -284,8 +249,8 @@ class Chunk:
     rollout: Labels
     agent: Labels
     masked: NDArray[np.bool_]
-    numbers: dict[str, Piece] = field(default_factory=dict)
-    usage: dict[str, Piece] = field(default_factory=dict)
+    numbers: dict[str, Column] = field(default_factory=dict)
+    usage: dict[str, Column] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
     layouts: NDArray[np.uint16] | None = None
     layout_names: list[tuple[str, ...]] = field(default_factory=list)
@@ -317,8 +282,8 @@ class ChunkBuilder:
         self._lines: list[NDArray[np.uint32]] = []
         self._places: list[NDArray[np.int64]] = []
         self._masked: list[NDArray[np.bool_]] = []
-        self._numbers: dict[str, list[tuple[int, Piece]]] = {}
-        self._usage: dict[str, list[tuple[int, Piece]]] = {}
+        self._numbers: dict[str, list[tuple[int, Column]]] = {}
+        self._usage: dict[str, list[tuple[int, Column]]] = {}
         self._task, self._rollout, self._agent = (_Coder(canonical_key) for _ in range(3))
         self._labels = {name: _Coder(answer_key) for name in fields.answers}
         self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
@@ -398,11 +363,11 @@ class ChunkBuilder:
         if type(UNSET) in set(map(type, first)):  # usage counts only where the field is absent at the top level
             self._add_number(self._usage, name, columns[(*USAGE, name)])
 
-    def _add_number(self, into: dict[str, list[tuple[int, Piece]]], name: str, values: Sequence[Any]) -> None:
+    def _add_number(self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any]) -> None:
         reward = self.learns and name == REWARD and into is self._numbers
-        piece = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
-        if piece is not None:
-            into.setdefault(name, []).append((self._length, piece))
+        column = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
+        if column is not None:
+            into.setdefault(name, []).append((self._length, column))
 
     def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:
         def code(names: Iterable[str]) -> int:
@@ -425,16 +390,16 @@ class ChunkBuilder:
         def joined(arrays: list[Any], kind: Any) -> Any:
             return np.concatenate(arrays) if arrays else np.empty(0, kind)
 
-        def merged(columns: dict[str, list[tuple[int, Piece]]]) -> dict[str, Piece]:
+        def merged(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
             # A field that never holds a number is no column, save the reward, which is shown as found, and what was
             # asked for.
-            found = {name: _joined(columns.pop(name), length) for name in list(columns)}
+            found = {name: Column.merge(columns.pop(name), length) for name in list(columns)}
             if not self.learns:
                 return found
             return {
-                name: piece
-                for name, piece in found.items()
-                if (piece.column.kinds >= NAN).any() or (name == REWARD and columns is self._numbers)
+                name: column
+                for name, column in found.items()
+                if column.first_number() is not None or (name == REWARD and columns is self._numbers)
             }
 
         rollout = (

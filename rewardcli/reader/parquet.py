@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
 from .arrange import Rows
-from .columns import LINE_KEY, Chunk, Fields, Piece, column_of, merge_pieces
+from .columns import LINE_KEY, Chunk, Fields, column_of
 from .layout import UNSET
 from .sources import open_file
 
@@ -92,7 +92,8 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
         if labels.present:
             columns[f"label.{name}"] = _key_array(pa, labels)
     for kind, numbers in (("number", rows.numbers), ("usage", rows.usage)):
-        for name, column in numbers.items():
+        for name, parts in numbers.items():
+            column = Column.merge(parts, len(rows)).dense()
             columns[f"{kind}.{name}"] = pa.array(column.values, from_pandas=True)
             columns[f"kind.{kind}.{name}"] = pa.array(column.kinds)
             if column.exact is not None:
@@ -186,8 +187,8 @@ def _column_of_labels(table: Any, name: str) -> Column | None:
     """The numbers among the kept values of a field, which may lie below the top level."""
     labels = _labels(table, f"label.{name}")
     values = [*map(_json_of, labels.values), UNSET]
-    piece = column_of(values)
-    return None if piece is None else merge_pieces([(0, piece)], len(values)).take(labels.codes)
+    column = column_of(values)
+    return None if column is None else column.take(labels.codes)
 
 
 def read_table_file(path: str, fields: Fields) -> Chunk:
@@ -209,14 +210,14 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         return [name for name in names if name in chosen]
 
     table = _read(path, wanted)
-    found: dict[str, dict[str, Piece]] = {"number.": {}, "usage.": {}}
+    found: dict[str, dict[str, Column]] = {"number.": {}, "usage.": {}}
     for kind, columns in found.items():
         for name in _names_of(table.column_names, kind):
-            columns[name] = Piece(_column(table, f"{kind}{name}"))
+            columns[name] = _column(table, f"{kind}{name}")
     for name in fields.numbers or ():
         if name not in found["number."] and name not in found["usage."]:
             column = _column_of_labels(table, name)
-            found["number."] |= {} if column is None else {name: Piece(column)}
+            found["number."] |= {} if column is None else {name: column}
     layouts, layout_names = _encoded(table, "order") if learns else (None, [])
     count = table.num_rows
     line_keys = Labels(np.arange(count, dtype=np.int32), list(range(count)))

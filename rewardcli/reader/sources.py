@@ -302,7 +302,7 @@ def _blocks(stream: IO[bytes], head: bytes = b"", size: int = READ_BYTES) -> Ite
 
 
 def ahead(blocks: Iterator[bytes]) -> Generator[bytes]:
-    """The same blocks, made in a thread of its own a few blocks ahead: decompressing or writing overlaps with the rest."""
+    """The same blocks, made in a thread of its own a few blocks ahead, while those before them are used."""
     made: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=4)
     stopped = threading.Event()
 
