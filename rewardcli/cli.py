@@ -236,13 +236,13 @@ class Output:
 
     def place(self, sources: Sequence[str]) -> tuple[Path, str]:
         """The folder and the stem of what is written for these sources."""
-        from .reader.sources import output_stem, read_once
+        from .reader.sources import is_remote, output_stem, read_once
 
         alone = sources[0] if len(sources) == 1 else None
         if alone and (read_once(alone) or Path(alone).is_dir()):
             alone = None
         stem = output_stem(alone) if alone else "rollouts"
-        beside = Path(alone).parent if alone and "://" not in alone else Path()
+        beside = Path(alone).parent if alone and not is_remote(alone) else Path()
         return self.output_dir or beside, stem
 
     def emit(self, report: "Report", sources: Sequence[str], name: str) -> None:
@@ -427,7 +427,7 @@ def profile(
     """
     from .output import Report, profile_records, profile_tables
     from .profile import profile_files, profile_json, write_profile
-    from .reader.engine import available_cores
+    from .reader.read import forked_jobs
     from .reader.sources import sibling
 
     folder, stem = output.place(reading.rollouts)
@@ -449,8 +449,9 @@ def profile(
             progress,
         )
     _tell(output, made.table, made.skipped)
+    jobs = forked_jobs(reading.options(), [*reading.rollouts, inputs])
     try:
-        for path in write_profile(made, folder, stem, samples, reading.jobs or available_cores()):
+        for path in write_profile(made, folder, stem, samples, jobs):
             output.note(f"wrote {path}")
     finally:
         if samples is not None:
@@ -648,10 +649,10 @@ def extract(
     from .reader import arrange, find_fields, read_rows
     from .reader.parquet import load_pyarrow, table_fields, write_table_file
     from .reader.read import check_fields
-    from .reader.sources import expand, is_table_file
+    from .reader.sources import expand, is_remote, is_table_file
 
     output = Output(quiet=quiet)
-    if not is_table_file(output_file) or "://" in output_file:
+    if not is_table_file(output_file) or is_remote(output_file):
         raise UsageError(f"the table '{output_file}' must be a local file .parquet", "for example: -o shard-07.parquet")
     load_pyarrow(output_file)  # rather now than when everything has been read
     options = reading.options()

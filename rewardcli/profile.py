@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from .errors import DataError
 from .files import written
 from .reader.arrange import Duplicates, arrange
 from .reader.columns import Fields
-from .reader.engine import can_fork, make_engine
+from .reader.engine import make_engine
 from .reader.inputs import Completion, Matching, completion_of, match_inputs, require_complete
 from .reader.layout import UNNAMEABLE, load_row
 from .reader.read import (
@@ -28,6 +29,7 @@ from .reader.read import (
     Progress,
     ReadOptions,
     find_fields,
+    forked_jobs,
     read_inputs,
     read_rows,
     rows_of_dicts,
@@ -46,8 +48,9 @@ __all__ = ["Histogram", "Profile", "RewardProfiler", "SampleRows", "profile_json
 STATISTICS = ("mean", "max", "min", "median", "std")
 PYTHON_FIELDS = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None)
 PYTHON_PARTIAL = "++allow_partial_rollouts=True"
-_TASKS_AT_ONCE = 256
-_SMALLEST_SHARED = 50_000
+# Rows are written in blocks of so many tasks; below so many rollouts, worker processes cost more than they gain.
+TASKS_AT_ONCE = 256
+SMALLEST_SHARED = 50_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -314,12 +317,12 @@ class SampleRows:
         self._path = path
         self._file = seekable(path)
         self._hidden = {fields.task, fields.rollout}
-        self._places = places.tolist()
+        self._places = [*places.tolist(), os.fstat(self._file.fileno()).st_size]
 
     def read(self, position: int) -> msgspec.Raw:
-        """The input at a position, as JSON."""
-        self._file.seek(self._places[position])
-        line = self._file.readline()
+        """The input at a position, as JSON; worker processes share the file, so its own position is left alone."""
+        place, following = self._places[position : position + 2]
+        line = os.pread(self._file.fileno(), following - place, place).partition(b"\n")[0]
         try:
             row: dict[str, Any] = msgspec.json.decode(msgspec.json.format(line, indent=-1), type=dict[str, msgspec.Raw])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -374,7 +377,7 @@ def _task_lines(profile: Profile, sample: Callable[[int], Any], workers: int) ->
         return encode_lines(list(map(row_type, *columns)))
 
     blocks = [
-        slice(begin, min(begin + _TASKS_AT_ONCE, table.n_units)) for begin in range(0, table.n_units, _TASKS_AT_ONCE)
+        slice(begin, min(begin + TASKS_AT_ONCE, table.n_units)) for begin in range(0, table.n_units, TASKS_AT_ONCE)
     ]
     return make_engine("local", workers).run(lines, blocks)
 
@@ -389,9 +392,9 @@ def write_profile(
         folder: Where to.
         stem: How the files' names begin.
         samples: Gives the inputs; None without inputs.
-        jobs: How many worker processes may help.
+        jobs: How many worker processes, copies of this one, may help.
     """
-    workers = jobs if can_fork() and profile.table.n_rollouts >= _SMALLEST_SHARED else 1
+    workers = jobs if profile.table.n_rollouts >= SMALLEST_SHARED else 1
     if samples is None:
         names = profile.table.agent_names()
         codes = profile.table.agents.codes.tolist()
@@ -694,11 +697,13 @@ def reward_profile(config: RewardProfileConfig) -> tuple[Path, Path]:
         ValueError: The data are not as they should be.
     """
     inputs_path, rollouts_path = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath
+    options = ReadOptions()
     profile, samples = profile_files(
-        [rollouts_path], inputs_path, ReadOptions(), config.allow_partial_rollouts, PYTHON_PARTIAL
+        [rollouts_path], inputs_path, options, config.allow_partial_rollouts, PYTHON_PARTIAL
     )
     try:
-        return write_profile(profile, Path(rollouts_path).parent, output_stem(rollouts_path), samples)
+        folder, jobs = Path(rollouts_path).parent, forked_jobs(options, [rollouts_path, inputs_path])
+        return write_profile(profile, folder, output_stem(rollouts_path), samples, jobs)
     finally:
         if samples is not None:
             samples.close()

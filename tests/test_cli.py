@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import rewardcli
-from rewardcli import results
+from rewardcli import profile, results
 from rewardcli.cli import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -878,6 +878,27 @@ def test_a_named_pipe_is_read_like_standard_input() -> None:
         Path("pipe.jsonl").write_bytes(gzip.compress(data))
         shown, _ = running.communicate(timeout=20)
     assert json.loads(shown) == values(EXAMPLE)
+
+
+@pytest.mark.parametrize("packed", [None, gzip.compress], ids=["plain", "gzip"])
+def test_a_profile_is_the_same_for_any_number_of_jobs(
+    packed: Callable[[bytes], bytes] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = Path("math_rollouts_materialized_inputs.jsonl")
+    if packed:
+        Path(f"{inputs}.gz").write_bytes(packed(inputs.read_bytes()))
+        inputs.unlink()
+    monkeypatch.setattr(profile, "TASKS_AT_ONCE", 3)
+    monkeypatch.setattr(profile, "SMALLEST_SHARED", 0)
+    for jobs in (1, 4):
+        assert f"inputs: {inputs}" in notes("profile", EXAMPLE, "--jobs", str(jobs), "--output-dir", f"jobs{jobs}")[0]
+    for name in ("math_rollouts_reward_profiling.jsonl", "math_rollouts_agent_metrics.json"):
+        assert Path("jobs1", name).read_bytes() == Path("jobs4", name).read_bytes()
+    answers = {}
+    for line in Path("jobs4/math_rollouts_reward_profiling.jsonl").read_text(encoding="utf-8").splitlines():
+        answers[json.loads(line)["_ng_task_index"]] = json.loads(line)["sample"]["expected_answer"]
+    given = [json.loads(line) for line in (EXAMPLES / inputs).read_text(encoding="utf-8").splitlines()]
+    assert answers == {row["_ng_task_index"]: row["expected_answer"] for row in given}
 
 
 def test_inputs_cannot_come_through_a_pipe() -> None:

@@ -25,8 +25,8 @@ from rewardcli.reader.engine import WorkerProcesses
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
-# The command line, with workers that stay in the middle of what they read.
-STUCK = """
+# The command line, with workers that stay in the middle of what they read, or write.
+READING = """
 import time
 from rewardcli.reader import read, sources
 from rewardcli.cli import main
@@ -38,6 +38,20 @@ def stuck(*args):
 
 batches, read.read_batches = read.read_batches, stuck
 read.SMALLEST_SHARED, sources.SMALLEST_PART = 0, 100
+main()
+"""
+WRITING = """
+import multiprocessing, time
+from rewardcli import profile
+from rewardcli.cli import main
+
+def stuck(*args):
+    if multiprocessing.parent_process():
+        time.sleep(100)
+    return infos(*args)
+
+infos, profile.Profile.rollout_infos = profile.Profile.rollout_infos, stuck
+profile.SMALLEST_SHARED, profile.TASKS_AT_ONCE = 0, 10
 main()
 """
 
@@ -87,12 +101,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class Running:
-    """A command with two workers, which are in the middle of reading."""
+    """A command with two workers, which are in the middle of something."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str) -> None:
         arguments = ["profile", "run.jsonl", "--jobs", "2", "--output-dir", "out"]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", STUCK, *arguments],
+            [sys.executable, "-c", script, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -106,14 +120,14 @@ class Running:
         return self.process.returncode, shown, [line for line in told.splitlines() if not line.startswith(b"note:")]
 
 
-@pytest.fixture
-def running() -> Iterator[Running]:
+@pytest.fixture(params=[READING, WRITING], ids=["reading", "writing"])
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     """Takes care that nothing is left of it, nor written by it."""
-    running = Running()
+    running = Running(request.param)
     try:
         yield running
         wait_for(lambda: not any(map(is_alive, running.workers)))
-        assert not Path("out").exists()
+        assert not list(Path("out").glob("run_*"))
     finally:
         for pid in [running.process.pid, *running.workers]:
             if is_alive(pid):
@@ -131,6 +145,7 @@ def test_a_killed_worker_is_an_error(running: Running) -> None:
             b"Hint: it may have been killed for want of memory: try again, or with --jobs 1",
         ],
     )
+    assert not list(Path("out").glob("*"))
 
 
 @pytest.mark.parametrize("to", [os.killpg, os.kill], ids=["to all", "to the parent"])
@@ -138,6 +153,7 @@ def test_ctrl_c_ends_the_workers_too(running: Running, to: Callable[[int, int], 
     time.sleep(0.2)
     to(running.process.pid, signal.SIGINT)
     assert running.end() == (130, b"", [b"interrupted"])
+    assert not list(Path("out").glob("*"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])

@@ -19,7 +19,7 @@ from ..errors import DataError, FieldError, LineError, UsageError
 from ..table import Labels
 from .arrange import Rows, merge_chunks
 from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
-from .engine import EngineName, InProcess, available_cores, make_engine
+from .engine import EngineName, InProcess, available_cores, can_fork, make_engine
 from .layout import UNSET, load_row, look_up
 from .parquet import read_table_file, table_fields
 from .sources import (
@@ -27,6 +27,7 @@ from .sources import (
     STDIN,
     Part,
     head_of,
+    is_remote,
     is_table_file,
     lines_before,
     parts_of,
@@ -40,6 +41,7 @@ __all__ = [
     "ReadOptions",
     "check_fields",
     "find_fields",
+    "forked_jobs",
     "near",
     "read_inputs",
     "read_rows",
@@ -288,8 +290,8 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
     jobs = options.jobs or available_cores()
     parts = parts_of(list(paths), jobs if options.jobs or not on_ray else max(jobs, _CLUSTER_JOBS))
     alone = options.engine == "local" and not _worth_sharing(parts)
-    remote = any("://" in path for path in paths)
-    engine = make_engine(options.engine, 1 if alone else jobs, options.ray_address, fork_safe=not remote)
+    fork_safe = not any(map(is_remote, paths))
+    engine = make_engine(options.engine, 1 if alone else jobs, options.ray_address, fork_safe)
     here = progress.advance if progress and isinstance(engine, InProcess) else None
     work = partial(
         read_part,
@@ -325,9 +327,18 @@ def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progre
     return rows
 
 
+def forked_jobs(options: ReadOptions, paths: Iterable[str | None]) -> int:
+    """How many worker processes may start as copies of this one, after these paths have been read with these options.
+
+    Ray and the packages of remote stores have threads, which a copy has not.
+    """
+    alone = options.engine == "ray" or not can_fork() or any(map(is_remote, filter(None, paths)))
+    return 1 if alone else options.jobs or available_cores()
+
+
 def _read_elsewhere(part: Part, read: Callable[[Part], Chunk], folder: str) -> Chunk:
     """Reads a part in a worker that may have started in another folder, or on another machine."""
-    if "://" not in part.path and not Path(part.path).is_absolute():
+    if not is_remote(part.path) and not Path(part.path).is_absolute():
         try:
             os.chdir(folder)
         except OSError as error:

@@ -29,6 +29,7 @@ __all__ = [
     "ahead",
     "expand",
     "head_of",
+    "is_remote",
     "is_table_file",
     "kept_for_again",
     "lines_before",
@@ -86,7 +87,8 @@ def is_table_file(path: str) -> bool:
     return path.endswith(".parquet")
 
 
-def _is_remote(path: str) -> bool:
+def is_remote(path: str) -> bool:
+    """Whether the path is a URL."""
     return "://" in path
 
 
@@ -125,7 +127,7 @@ def expand(paths: list[str]) -> list[str]:
     for path in paths:
         if path == STDIN:
             found.append(path)
-        elif _is_remote(path):
+        elif is_remote(path):
             found += _expand_remote(path)
         elif Path(path).is_dir():
             shards = [str(file) for file in sorted(Path(path).iterdir()) if file.is_file() and _is_shard(file.name)]
@@ -238,7 +240,7 @@ def open_file(path: str) -> IO[bytes]:
     try:
         if path == STDIN:
             return sys.stdin.buffer
-        if _is_remote(path):
+        if is_remote(path):
             return io.BufferedReader(_RemoteFile(path), READ_BYTES)
         return Path(path).open("rb", buffering=READ_BYTES)
     except FileNotFoundError as error:
@@ -509,7 +511,7 @@ def lines_before(part: Part) -> int:
 
 
 def seekable(path: str) -> IO[bytes]:
-    """The file's decompressed bytes, to be read at any place; a compressed file is unpacked to a temporary one.
+    """A local file of the decompressed bytes, to be read at any place; a temporary one of what is compressed or remote.
 
     Raises:
         DataError: It is a pipe.
@@ -518,7 +520,7 @@ def seekable(path: str) -> IO[bytes]:
         name = Part(path).name
         raise DataError(f"{name}: is read twice, which a pipe cannot be", "save it to a file, and name that")
     compression, _ = head_of(path, 16)
-    if compression is None:
+    if compression is None and not is_remote(path):
         return open_file(path)
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
@@ -546,7 +548,7 @@ def kept_for_again(paths: list[str], wanted: bool) -> Iterator[list[str]]:
 
 def sibling(path: str, suffix: str) -> str | None:
     """The file `<stem><suffix>` beside the path, compressed or not, if there is one."""
-    if path == STDIN or _is_remote(path):
+    if path == STDIN or is_remote(path):
         return None
     stem = Path(path).parent / output_stem(path)
     candidates = [Path(f"{stem}{suffix}{packed}") for packed in ("", *COMPRESSED_SUFFIXES)]
