@@ -216,12 +216,24 @@ def subset_records(table: RolloutTable, scores: Sequence[ScoreSpec], answer: str
         by: By unit, the subset it belongs to.
     """
     names = names_of(by.values)
+    # The units of each subset, one subset after the other, and their rows: a subset is then a slice of every array.
+    units = np.argsort(by.codes, kind="stable")
+    lengths = np.diff(table.starts)[units]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(starts[-1]) + np.repeat(table.starts[units] - starts[:-1], lengths)
+    bounds = np.searchsorted(by.codes[units], np.arange(len(names) + 1))
+    values = {spec.name: spec.values(table)[rows] for spec in scores}
+    answers = table.labels[answer].codes[rows] if answer is not None else None
     records = []
-    for code in dict.fromkeys(by.codes.tolist()):
-        if code >= 0:
-            for record in table_records(table.keep_units(by.codes == code), scores, answer):
-                if record.metric != PER_SAMPLE:
-                    records.append(_in_subset(record, names[code]))
+    for code in dict.fromkeys(by.codes[by.codes >= 0].tolist()):
+        own = starts[bounds[code] : bounds[code + 1] + 1]
+        part = slice(own[0], own[-1])
+        found = pass_majority_records(
+            {name: score[part] for name, score in values.items()},
+            None if answers is None else answers[part],
+            own - own[0],
+        )
+        records += [_in_subset(record, names[code]) for record in found if record.metric != PER_SAMPLE]
     return records
 
 

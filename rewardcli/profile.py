@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,8 +251,9 @@ class Profile:
         statistics = self.statistics(starts, order)
         rows = _dicts({key: listed(values) for key, values in statistics.items()}, len(names))
         present = set(self.table.agents.codes.tolist())
+        keys = replace(self.table, numbers={}, usage={}, labels={})
         for code, row in enumerate(rows):
-            row.update(self.table.keep_units(self.table.agents.codes == code).coverage())
+            row.update(keys.keep_units(keys.agents.codes == code).coverage())
             row["agent_ref"] = {"name": names[code]}
         return sorted(
             (row for code, row in enumerate(rows) if code in present), key=lambda row: str(row["agent_ref"]["name"])
