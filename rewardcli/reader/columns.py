@@ -94,16 +94,21 @@ def label_paths(name: str) -> list[tuple[str, ...]]:
 # --- values to columns ----------------------------------------------------------------------------------------------
 
 
-def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: bool = False) -> Column | None:
+def column_of(
+    values: Sequence[Any], *, kind: int | None = None, only_numbers: bool = False, keep_texts: bool = False
+) -> Column | None:
     """Values of JSON as a column of the rows that have the field; None if no row has it.
 
     Args:
         values: Python values as a JSON parser gives them; UNSET or NO_NUMBER where the field is absent.
+        kind: INTEGER or BOOLEAN where every value is known to be that or NO_NUMBER, which saves looking.
         only_numbers: Give None too if no value is a number.
         keep_texts: Whether `exact` holds what is no number.
     """
     if not values or (values[0] is NO_NUMBER and values.count(NO_NUMBER) == len(values)):
         return None
+    if kind is not None and (column := _column_of_kind(values, kind)) is not None:
+        return column
     first = values[:_PROBE]
     if NO_NUMBER not in first and UNSET not in first:  # it stands in all rows, so it seems
         types, distinct = _types_of(values)
@@ -112,14 +117,20 @@ def column_of(values: Sequence[Any], *, only_numbers: bool = False, keep_texts: 
         if type(UNSET) not in distinct and (column := _full_column(values, types, distinct, keep_texts)) is not None:
             return column
     rows = [row for row, value in enumerate(values) if value is not NO_NUMBER and value is not UNSET]
-    if not rows:
+    full = column_of([values[row] for row in rows], only_numbers=only_numbers, keep_texts=keep_texts)
+    return None if full is None else Column(full.values, full.kinds, full.exact, np.array(rows), len(values))
+
+
+def _column_of_kind(values: Sequence[float], kind: int) -> Column | None:
+    """The column of integers or booleans with gaps; None if a float cannot hold one of them."""
+    numbers = _floats(values)
+    rows = None
+    if np.isnan(numbers).any():
+        rows = np.flatnonzero(~np.isnan(numbers))
+        numbers = numbers[rows]
+    if np.abs(numbers).max(initial=0.0) >= _EXACT_LIMIT:
         return None
-    found = [values[row] for row in rows]
-    types, distinct = _types_of(found)
-    if only_numbers and not any(_KIND_OF[kind] >= INTEGER for kind in distinct):
-        return None
-    column = _full_column(found, types, distinct, keep_texts)
-    return column and Column(column.values, column.kinds, column.exact, np.array(rows), len(values))
+    return Column(numbers, np.full(len(numbers), kind, np.uint8), None, rows, len(values))
 
 
 def _types_of(values: Sequence[Any]) -> tuple[list[type], set[type]]:
@@ -349,11 +360,11 @@ class ChunkBuilder:
         self._length += len(rows)
 
     def _add_every_number(self, columns: RowColumns) -> None:
-        for name in self.layout.number_names():
+        for name, kind in self.layout.numbers().items():
             if name not in self._never_numbers:
-                self._add_number(self._numbers, name, columns[(name,)])
-        for name in self.layout.number_names(*USAGE):
-            self._add_number(self._usage, name, columns[(*USAGE, name)])
+                self._add_number(self._numbers, name, columns[(name,)], kind)
+        for name, kind in self.layout.numbers(*USAGE).items():
+            self._add_number(self._usage, name, columns[(*USAGE, name)], kind)
 
     def _add_wanted_number(self, columns: RowColumns, name: str) -> None:
         first, *others = _alternatives(columns, name)
@@ -363,9 +374,12 @@ class ChunkBuilder:
         if type(UNSET) in set(map(type, first)):  # usage counts only where the field is absent at the top level
             self._add_number(self._usage, name, columns[(*USAGE, name)])
 
-    def _add_number(self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any]) -> None:
+    def _add_number(
+        self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any], kind: int | None = None
+    ) -> None:
         reward = self.learns and name == REWARD and into is self._numbers
-        column = column_of(values, only_numbers=self.learns and not reward and name not in into, keep_texts=reward)
+        only_numbers = self.learns and not reward and name not in into
+        column = column_of(values, kind=kind, only_numbers=only_numbers, keep_texts=reward)
         if column is not None:
             into.setdefault(name, []).append((self._length, column))
 

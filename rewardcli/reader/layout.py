@@ -1,7 +1,7 @@
 """Which keys of a row are read, and the msgspec type that decodes just these and skips the rest.
 
 A layout is a tree of the JSON keys that matter. Where every number is wanted its names are not known in advance:
-then the tree learns. An unknown key, or an object or list where none stood before, makes decoding fail; the row is
+then the tree learns. An unknown key, or a value of a form that its key never had, makes decoding fail; the row is
 parsed whole once, the tree grows, and the type is made anew.
 """
 
@@ -10,19 +10,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from ..table import BOOLEAN, FLOAT, INTEGER, NULL
 from .shorten import LONG_ROW, shortened
 
 __all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
-# What a value may be; text and null are always let pass.
-_TEXT, _NUMBER, _LIST, _OBJECT = range(4)
-_FORM_OF = {str: _TEXT, type(None): _TEXT, list: _LIST, dict: _OBJECT}
+Form = int | str
+
+# The forms that values have, by their Python types. What a caller in Python gives may have any other type.
+_TEXT, _LIST, _OBJECT, _OTHER = "text", "list", "object", "other"
+_FORM_OF: dict[type, Form] = {
+    int: INTEGER,
+    float: FLOAT,
+    bool: BOOLEAN,
+    str: _TEXT,
+    type(None): NULL,
+    list: _LIST,
+    dict: _OBJECT,
+}
+_TYPE_OF: dict[Form, Any] = {INTEGER: int, FLOAT: float, BOOLEAN: bool, _TEXT: str, NULL: None}
+_NUMBERS = {INTEGER, FLOAT, BOOLEAN, _OTHER}
 _SCALAR = bool | int | float | str | None
 # A list as the value of a field that matters: skipped, as every list is, but seen to be there.
 _SkippedList = msgspec.defstruct("SkippedList", [], array_like=True, frozen=True, gc=False)
@@ -32,7 +46,8 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # NaN by identity.
 NO_NUMBER = float("nan")
 
-# Rebuilding the type pays while rows share their keys; a file that goes on teaching keys is parsed whole instead.
+# Rebuilding the type pays while rows share their keys. A file that goes on teaching keys, batch after batch, is parsed
+# whole instead once so many more batches had news than had none.
 _MOST_REBUILDS = 50
 _WORTH_SHORTENING = 0.8
 
@@ -52,7 +67,7 @@ class _Node:
         self.met: dict[str, None] = {}
         self.kept = False
         self.learns = learns
-        self.forms = {_TEXT}
+        self.forms: set[Form] = set()
         self.struct: Any = None
 
     def child(self, key: str) -> _Node:
@@ -81,24 +96,35 @@ class _Node:
     def type(self) -> Any:
         if self.kept:
             return Any
-        if self.children:
+        if self.has_fields():
             return self.struct | _SCALAR | list
-        found: Any = _SCALAR if _NUMBER in self.forms else str | None
-        if _OBJECT in self.forms:
-            return found | self.struct | list if _LIST in self.forms else found | self.struct
-        return found | _SkippedList if _LIST in self.forms else found
+        found = [_TYPE_OF[form] for form in _TYPE_OF if form in self.forms]
+        found += [self.struct] if _OBJECT in self.forms else []
+        # Skipping a list takes a type that excludes that of an object; then the list is parsed.
+        found += [(list if _OBJECT in self.forms else _SkippedList)] if _LIST in self.forms else []
+        return reduce(or_, found)
 
     def default(self) -> Any:
-        return UNSET if self.kept else self.struct() if self.children else NO_NUMBER
+        return UNSET if self.kept else self.struct() if self.has_fields() else NO_NUMBER
+
+    def has_fields(self) -> bool:
+        """Whether keys below this one matter; then any value is let pass, and none is news."""
+        return bool(self.children) or self.learns
 
     def may_be_number(self) -> bool:
-        """Whether the values that the decoder gives may be numbers."""
-        return self.kept or bool(self.children) or _NUMBER in self.forms
+        """Whether the decoder lets numbers pass here."""
+        return self.kept or self.has_fields() or not self.forms.isdisjoint(_NUMBERS)
+
+    def only_kind(self) -> int | None:
+        """What every value is that the decoder lets pass here; None if that is not told by its type."""
+        if self.kept or self.has_fields():
+            return None
+        return INTEGER if self.forms == {INTEGER} else BOOLEAN if self.forms == {BOOLEAN} else None
 
     def learn(self, value: Any) -> bool:
         """Takes note of a value that stands here; tells whether that was news."""
-        form = _FORM_OF.get(type(value), _NUMBER)
-        news = not (form in self.forms or self.kept or self.children)
+        form = _FORM_OF.get(type(value), _OTHER)
+        news = not (form in self.forms or self.kept or self.has_fields())
         self.forms.add(form)
         if form != _OBJECT:
             return news
@@ -159,10 +185,10 @@ class Layout:
         node = self._node(path)
         return list(node.met | dict.fromkeys(node.children))
 
-    def number_names(self, *path: str) -> list[str]:
-        """Those of them whose values may be numbers."""
+    def numbers(self, *path: str) -> dict[str, int | None]:
+        """Those of them whose values may be numbers, and the kind of number that all values are, if it is one."""
         children = self._node(path).children
-        return [name for name in self.names(*path) if name not in children or children[name].may_be_number()]
+        return {name: children[name].only_kind() for name in self.names(*path) if children[name].may_be_number()}
 
     def learn(self, rows: Iterable[Any]) -> bool:
         """Takes note of the keys of rows that are dicts; tells whether there was news."""
@@ -198,9 +224,12 @@ class Layout:
     def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
         if not self._learning and not self._as_dicts:
             try:
-                return list(map(self._decode, short)), {}, {}
+                rows = list(map(self._decode, short))
             except _UNDECODABLE:
                 pass
+            else:
+                self._rebuilds = max(self._rebuilds - 1, 0)
+                return rows, {}, {}
         rows, whole, bad = self._decode_each(short, lines)
         news = self.learn(whole.values()) and self._root.learns
         if news:
@@ -265,9 +294,10 @@ def _getter(attribute: str) -> Callable[[Sequence[Any]], list[Any]]:
 
 
 def _step(value: Any, node: _Node, key: str) -> Any:
+    absent = UNSET if node.kept or node.has_fields() else NO_NUMBER
     if isinstance(value, dict):
-        return value.get(key, UNSET)
-    return getattr(value, node.attribute, UNSET) if isinstance(value, msgspec.Struct) else UNSET
+        return value.get(key, absent)
+    return getattr(value, node.attribute, absent) if isinstance(value, msgspec.Struct) else absent
 
 
 def look_up(row: Any, path: Sequence[str]) -> Any:
