@@ -18,8 +18,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import rewardcli
-from rewardcli import profile, results
+from rewardcli import results
 from rewardcli.cli import app
+from rewardcli.profile import files as profile_files
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = [sys.executable, "-m", "rewardcli"]
@@ -888,8 +889,8 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
     if packed:
         Path(f"{inputs}.gz").write_bytes(packed(inputs.read_bytes()))
         inputs.unlink()
-    monkeypatch.setattr(profile, "TASKS_AT_ONCE", 3)
-    monkeypatch.setattr(profile, "SMALLEST_SHARED", 0)
+    monkeypatch.setattr(profile_files, "TASKS_AT_ONCE", 3)
+    monkeypatch.setattr(profile_files, "SMALLEST_SHARED", 0)
     for jobs in (1, 4):
         assert f"inputs: {inputs}" in notes("profile", EXAMPLE, "--jobs", str(jobs), "--output-dir", f"jobs{jobs}")[0]
     for name in ("math_rollouts_reward_profiling.jsonl", "math_rollouts_agent_metrics.json"):

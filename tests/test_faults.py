@@ -42,7 +42,7 @@ main()
 """
 WRITING = """
 import multiprocessing, time
-from rewardcli import profile
+from rewardcli.profile import files, statistics
 from rewardcli.cli import main
 
 def stuck(*args):
@@ -50,8 +50,8 @@ def stuck(*args):
         time.sleep(100)
     return infos(*args)
 
-infos, profile.Profile.rollout_infos = profile.Profile.rollout_infos, stuck
-profile.SMALLEST_SHARED, profile.TASKS_AT_ONCE = 0, 10
+infos, statistics.Profile.rollout_infos = statistics.Profile.rollout_infos, stuck
+files.SMALLEST_SHARED, files.TASKS_AT_ONCE = 0, 10
 main()
 """
 

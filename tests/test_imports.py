@@ -138,7 +138,7 @@ ROOMS = {
 OWNERS = {
     "typer": {"cli"},
     "rich": {"output"},
-    "pandas": {"profile"},
+    "pandas": {"profile/profiler"},
     "pydantic": {"models", "server"},
     "pyarrow": {"reader/parquet"},
     "fsspec": {"reader/parquet", "reader/sources"},
@@ -146,7 +146,7 @@ OWNERS = {
     "zstandard": {"reader/sources"},
     "ray": {"reader/engine"},
     "multiprocessing": {"reader/engine"},
-    "wandb": {"profile"},
+    "wandb": {"profile/histogram"},
     "fastapi": {"server"},
     "starlette": {"server"},
     "uvicorn": {"cli", "server"},
