@@ -25,7 +25,7 @@ from . import __version__
 from .aggregate import AggregateMetricsMixin, strict
 from .errors import DataError, RewardcliError, UsageError
 from .models import AggregateMetrics, AggregateMetricsRequest
-from .reader.layout import _without_surrogates
+from .reader.layout import without_surrogates
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -153,7 +153,7 @@ def _load(text: str) -> Any:
         raise
     except ValueError:
         value = json.loads(text, object_hook=_same, parse_int=_any_int)
-    return _without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
+    return without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
 
 
 def _parse(body: bytearray) -> AggregateMetricsRequest:

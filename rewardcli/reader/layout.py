@@ -20,7 +20,7 @@ from msgspec import UNSET
 from ..table import BOOLEAN, FLOAT, INTEGER, NULL
 from .shorten import LONG_ROW, shortened
 
-__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
+__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up", "without_surrogates"]
 
 Form = int | str
 
@@ -336,7 +336,7 @@ def _load_leniently(line: bytes) -> Any:
             raise ValueError(f"{error.start + 1}: the line is cut off") from error
         raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
     try:
-        return _without_surrogates(json.loads(text))
+        return without_surrogates(json.loads(text))
     except json.JSONDecodeError as error:
         if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
             raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
@@ -350,10 +350,10 @@ def _load_leniently(line: bytes) -> Any:
 _KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
     """The value with lone surrogates, which no output encoding can hold, spelled out as their escapes."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+    return [without_surrogates(item) for item in value] if isinstance(value, list) else value
