@@ -14,8 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
-from .coercion import PlainValues
 from ..errors import RewardcliError
+from .coercion import PlainValues
 from .options import Output, Reading, Scoring
 
 __all__ = ["app", "command", "main"]
