@@ -11,7 +11,25 @@ from typing import IO
 
 from .errors import RewardcliError
 
-__all__ = ["written"]
+__all__ = ["make_sure_of_folder", "written"]
+
+_HINT = "nothing was changed; free space or name another place for the output"
+
+
+def make_sure_of_folder(folder: Path) -> None:
+    """Tries whether files can be written into a folder, or it can be made, before the work is done for nothing.
+
+    Raises:
+        RewardcliError: They cannot.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise RewardcliError(f"{folder}: cannot be written into: {error.strerror or error}", _HINT) from error
 
 
 @contextmanager
@@ -38,11 +56,7 @@ def written(*paths: Path) -> Iterator[list[IO[bytes]]]:
             made.chmod(0o666 & ~_umask())
             made.replace(path)
     except OSError as error:
-        where = error.filename if error.filename and not str(error.filename).startswith("/dev") else paths[0]
-        raise RewardcliError(
-            f"{where}: cannot be written: {error.strerror or error}",
-            "nothing was changed; free space or name another folder with --output-dir",
-        ) from error
+        raise RewardcliError(f"{paths[0]}: cannot be written: {error.strerror or error}", _HINT) from error
     finally:
         for made in temporary:
             made.unlink(missing_ok=True)

@@ -886,6 +886,8 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
     packed: Callable[[bytes], bytes] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = Path("math_rollouts_materialized_inputs.jsonl")
+    rows = inputs.read_bytes().splitlines(keepends=True)
+    inputs.write_bytes(b"".join([*rows[::-1][:120], *rows[:-120]]))  # the last one in the file is the first of a task
     if packed:
         Path(f"{inputs}.gz").write_bytes(packed(inputs.read_bytes()))
         inputs.unlink()
@@ -927,15 +929,42 @@ def test_a_full_disk_leaves_the_old_output_whole_and_nothing_else(args: list[str
     assert (finished.returncode, finished.stdout) == (1, b"")
     assert re.fullmatch(
         rb"Error: \S+: cannot be written: File too large\n"
-        rb"Hint: nothing was changed; free space or name another folder with --output-dir\n",
+        rb"Hint: nothing was changed; free space or name another place for the output\n",
         finished.stderr,
     )
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_made_is_told() -> None:
-    status, told = error("passk", SMALL, "--write", "json", "--output-dir", f"{SMALL}/deep")
-    assert (status, told.splitlines()[0]) == (1, f"Error: {SMALL}/deep: cannot be written: Not a directory")
+    for command in (["profile"], ["passk", "--write", "json"], ["aggregate"]):
+        status, told = error(*command, "missing.jsonl", "--output-dir", f"{SMALL}/deep")  # before anything is read
+        assert (status, told.splitlines()[0]) == (1, f"Error: {SMALL}/deep: cannot be written into: Not a directory")
+
+
+def test_a_score_that_no_rollout_has_is_an_error() -> None:
+    write_rows("text.jsonl", [{**row, "reward": str(row["reward"])} for row in small_rows()])
+    for command in (["passk"], ["subsets", "--by", "level"], ["highest-k"]):
+        status, told = error(*command, "text.jsonl")
+        assert (status, told.splitlines()) == (
+            1,
+            [
+                "Error: text.jsonl: no rollout has a number in the field 'reward' (6 not a number)",
+                "Hint: name a field of numbers or booleans with --score NAME=FIELD",
+            ],
+        )
+
+
+def test_an_address_without_ray_is_a_usage_error() -> None:
+    status, told = error("passk", SMALL, "--ray-address", "127.0.0.1:6379")
+    assert (status, told.splitlines()[0]) == (2, "Error: --ray-address joins a cluster only with --engine ray")
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}]\n', '[\n{"a": 1}\n]\n'])
+def test_a_json_array_is_told_from_rows(text: str) -> None:
+    Path("array.jsonl").write_text(text, encoding="utf-8")
+    status, told = error("passk", "array.jsonl")
+    assert status == 1
+    assert told.splitlines()[1] == "Hint: if the file is one JSON array, jq -c '.[]' makes rows of it"
 
 
 def test_the_key_of_a_record_is_read_back() -> None:

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from rewardcli.cli import app
+from rewardcli.reader import columns
 from rewardcli.reader.parquet import SCHEMA_VERSION
 
 KEPT = ("answer", "subset", "grade.points", "grade.passed")
@@ -189,7 +190,7 @@ def test_one_agent_of_many(run: Run) -> None:
     rollouts = write("rollouts.jsonl", ODD)
     table = extract(run, rollouts, "--agent", "a")
     assert parquet.read_metadata(table).num_rows == 2
-    assert outcome(run, "passk", [table]) == outcome(run, "passk", [rollouts], "--agent", "a")
+    assert outcome(run, "profile", [table]) == outcome(run, "profile", [rollouts], "--agent", "a")
 
 
 def test_many_row_groups(run: Run) -> None:
@@ -283,3 +284,22 @@ def test_without_pyarrow(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("extract", rollouts, "-o", "x.parquet") == (1, f"Error: {message}")
     Path("x.parquet").touch()
     assert run("passk", "x.parquet") == (1, f"Error: {message}")
+
+
+def test_what_is_no_number_hides_the_usage_in_a_table_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_ROWS_AT_ONCE", 4)
+    data = [row(i, 0, reward=1, x=1 if i == 19 else "none", y="never", **usage(x=1, y=1)) for i in range(20)]
+    rollouts = write("rollouts.jsonl", data)
+    table = extract(run, rollouts)
+    for paths in ([rollouts], [table]):
+        status, text = run("passk", *paths, "--score", "x", "-f", "json", "-q")
+        assert (status, json.loads(text)["coverage"]["pass@1/x"]["n_tasks"]) == (0, 1), text
+        assert run("passk", *paths, "--score", "y", "-q")[0] == 1
+    compare(run, "profile", [rollouts], [table])
+
+
+def test_a_rare_field_that_all_rollouts_kept_have_has_no_gap(run: Run) -> None:
+    data = [row(i, 0, reward=1, mask_sample=True) for i in range(20)] + [row(20, 0, reward=1, seed=2**53 + 1)]
+    _, text = run("profile", write("rollouts.jsonl", data), "-f", "json", "-q", "--output-dir", "made")
+    found = json.loads(text)["agents"][0]
+    assert (found["max/seed"], type(found["max/reward"])) == (2**53 + 1, int)

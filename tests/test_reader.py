@@ -613,3 +613,10 @@ def test_small_files_use_no_worker_processes(read: Reader, monkeypatch: pytest.M
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", None)
     monkeypatch.setattr(sources, "SMALLEST_PART", 10)
     assert read(varied_rows(30), jobs=2).n_rollouts == 30
+
+
+def test_an_integer_stays_one_in_a_field_that_was_always_a_float(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "FIRST_BATCH_BYTES", 100)
+    monkeypatch.setattr(sources, "BATCH_BYTES", 100)
+    rows = [row(0, i, seed=0.5 if i < 5 else 2**53 + 1) for i in range(7)]
+    assert numbers_of(read(rows), "seed") == [*[0.5] * 5, 2**53 + 1, 2**53 + 1]

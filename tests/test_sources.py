@@ -374,6 +374,7 @@ def test_the_bytes_of_any_file_can_be_read_at_any_place(compression: str | None,
         for place in (40_000, 0, 123, len(content) - 5):
             stream.seek(place)
             assert stream.read(100) == content[place : place + 100]
+            assert os.pread(stream.fileno(), 100, place) == content[place : place + 100]
 
 
 @every_compression

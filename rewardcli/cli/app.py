@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,8 +138,19 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
     return register
 
 
+class _Ended(BaseException):
+    """The program is asked to end: what is half-written goes before it does."""
+
+
+def _end(number: int, _frame: Any) -> None:
+    raise _Ended(number)
+
+
 def main() -> None:
     """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     # Whoever calls may have closed these; what is opened next must not take their place either.
     nowhere = Path(os.devnull)
     sys.stdin = sys.stdin or nowhere.open()
@@ -148,4 +160,8 @@ def main() -> None:
         # PYTHONUNBUFFERED: what a full disk or a closed pipe leaves of a write would be lost without an error.
         buffered, form = io.BufferedWriter(raw), (sys.stdout.encoding, sys.stdout.errors)
         sys.stdout = io.TextIOWrapper(buffered, *form, line_buffering=True)
-    app(prog_name="rewardcli")
+    try:
+        app(prog_name="rewardcli")
+    except _Ended as ended:
+        signal.signal(ended.args[0], signal.SIG_DFL)
+        os.kill(os.getpid(), ended.args[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError, RewardcliError, UsageError
+from ..errors import DataError, FieldError, RewardcliError, UsageError
 from .app import command
 from .hooks import load_hooks
 from .options import OUTPUT, SCORING, Output, Reading, Scoring, option
@@ -46,6 +46,8 @@ def _read(
     from ..reader.sources import expand
 
     options = reading.options()
+    if output.write:
+        output.prepare(reading.rollouts)
     paths = expand(reading.rollouts)
     numbers = tuple(dict.fromkeys(spec.field for spec in scores))
     answers, subsets = (answer,) if answer else (), (by,) if by else ()
@@ -57,13 +59,19 @@ def _read(
     table = arrange(rows, reading.duplicates).of_agent(reading.agent)
     _tell(output, table, rows.skipped)
     for spec in scores:
-        missing = spec.column(table.measured()).missing_reasons()
+        measured = table.measured()
+        missing = spec.column(measured).missing_reasons()
+        reasons = ", ".join(f"{count} {reason}" for reason, count in missing.items())
+        if missing and sum(missing.values()) == measured.n_rollouts:
+            raise FieldError(f"{head.name}: no rollout has a number in the field '{spec.field}' ({reasons})", _NO_SCORE)
         if missing:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in missing.items())
             output.note(
                 f"{spec.name}: {sum(missing.values())} of {table.n_rollouts} rollouts have no value ({reasons})"
             )
     return table
+
+
+_NO_SCORE = "name a field of numbers or booleans with --score NAME=FIELD"
 
 
 def _tell(output: Output, table: "RolloutTable", skipped: Sequence[str]) -> None:
@@ -157,7 +165,7 @@ def profile(
     from ..reader.read import forked_jobs
     from ..reader.sources import sibling
 
-    folder, stem = output.place(reading.rollouts)
+    folder, stem = output.prepare(reading.rollouts)
     if inputs is None and len(reading.rollouts) == 1:
         inputs = sibling(reading.rollouts[0], "_materialized_inputs.jsonl")
         if inputs:
@@ -341,6 +349,7 @@ def aggregate(
     from ..reader.sources import expand, kept_for_again, parts_of
 
     mixin = load_hooks(hooks) if hooks else None
+    folder, stem = output.prepare(reading.rollouts)
     options = reading.options()
     with kept_for_again(expand(reading.rollouts), wanted=mixin is not None) as paths, _progress(output) as progress:
         fields, _, notes = find_fields(paths, options, numbers=None)
@@ -351,7 +360,6 @@ def aggregate(
         again = None if any(path.endswith(".parquet") for path in paths) or mixin is None else parts_of(paths, 1)
         entries = aggregate_agents(table, again, mixin)
     report = Report(lambda: aggregate_tables(entries), lambda: entries, lambda: aggregate_records(entries))
-    folder, stem = output.place(reading.rollouts)
     for path in write_report(report, ["json"], folder, f"{stem}_aggregate_metrics"):
         output.note(f"wrote {path}")
     output.emit(report, reading.rollouts, "aggregate")
@@ -372,7 +380,7 @@ def extract(
     quiet: Annotated[bool, option(OUTPUT, "--quiet", "-q", help="No notes on standard error.")] = False,
 ) -> None:
     """Keep the numbers of rollouts as a Parquet table, which every command accepts in place of the rollouts."""
-    from ..files import written
+    from ..files import make_sure_of_folder, written
     from ..reader import arrange, find_fields, read_rows
     from ..reader.parquet import load_pyarrow, table_fields, write_table_file
     from ..reader.read import check_fields
@@ -382,12 +390,13 @@ def extract(
     if not is_table_file(output_file) or is_remote(output_file):
         raise UsageError(f"the table '{output_file}' must be a local file .parquet", "for example: -o shard-07.parquet")
     load_pyarrow(output_file)  # rather now than when everything has been read
+    make_sure_of_folder(Path(output_file).parent)
     options = reading.options()
     paths = expand(reading.rollouts)
     kept = dict.fromkeys(keep or ())
     for path in filter(is_table_file, paths):
         kept |= dict.fromkeys(table_fields(path, ["label."]))
-    fields, head, notes = find_fields(paths, options, numbers=None, subsets=tuple(kept))
+    fields, head, notes = find_fields(paths, options, numbers=None, subsets=tuple(kept), reasons=True)
     with _progress(output) as progress:
         rows = read_rows(paths, fields, options, progress)
     check_fields(rows, head, labels=list(kept))

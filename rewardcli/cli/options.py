@@ -73,9 +73,15 @@ class Reading:
     ray_address: Annotated[str | None, option(READING, help="Ray cluster to join (with --engine ray).")] = None
 
     def options(self) -> "ReadOptions":
-        """The options as the reader takes them."""
+        """The options as the reader takes them.
+
+        Raises:
+            UsageError: An address is given where no cluster is asked for.
+        """
         from ..reader import ReadOptions
 
+        if self.ray_address and self.engine != "ray":
+            raise UsageError("--ray-address joins a cluster only with --engine ray", "add it, or leave the address out")
         return ReadOptions(
             self.task_key,
             self.rollout_key,
@@ -150,6 +156,14 @@ class Output:
         stem = output_stem(alone) if alone else "rollouts"
         beside = Path(alone).parent if alone and not is_remote(alone) else Path()
         return self.output_dir or beside, stem
+
+    def prepare(self, sources: Sequence[str]) -> tuple[Path, str]:
+        """The same place, after a look whether it can be written to: better now than when everything has been read."""
+        from ..files import make_sure_of_folder
+
+        folder, stem = self.place(sources)
+        make_sure_of_folder(folder)
+        return folder, stem
 
     def emit(self, report: "Report", sources: Sequence[str], name: str) -> None:
         """Shows a report, and writes it if that is wanted."""

@@ -72,6 +72,8 @@ def profile_files(
         table = arrange(rows, duplicates).of_agent(agent)
         return Profile(table, completion_of(table, None), rows.skipped), None
     inputs = read_inputs(inputs_path, fields, options)
+    rows.skipped += inputs.skipped
+    rows.notes += inputs.notes
     matching = match_inputs(inputs, rows)
     table = arrange(matching.rollouts, duplicates).of_agent(agent)
     require_complete(matching, allow_partial, partial_option, (", ".join(paths), inputs_path))

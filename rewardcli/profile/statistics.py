@@ -71,7 +71,7 @@ class Profile:
     def _whole(self) -> bool:
         """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
         return all(
-            column.rows is None and ((column.kinds == INTEGER) | (column.kinds == BOOLEAN)).all()
+            np.count_nonzero((column.kinds == INTEGER) | (column.kinds == BOOLEAN)) == len(column)
             for column in self.columns.values()
         )
 

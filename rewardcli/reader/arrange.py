@@ -102,8 +102,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
     for chunk in chunks:
         before = 0 if chunk.begins else lines_seen[chunk.source]
         lines.append(chunk.lines.astype(np.int64) + before)
-        skipped += [f"{chunk.source}:{before + line}:{reason}" for line, reason in chunk.skipped if line]
-        skipped += [reason for line, reason in chunk.skipped if not line]
+        skipped += [f"{chunk.source}:{before + line}:{reason}" for line, reason in chunk.skipped]
         lines_seen[chunk.source] = before + chunk.n_lines
     layout_names: dict[tuple[str, ...], int] = {}
     layouts = []
@@ -130,6 +129,11 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
         source=np.repeat(np.array([positions[chunk.source] for chunk in chunks], np.int32), lengths),
         lines=np.concatenate(lines) if lines else np.empty(0, np.int64),
         skipped=skipped,
+        notes=[
+            f"{damage}: what comes after is left out, and values shortly before may be wrong"
+            for chunk in chunks
+            for damage in chunk.damage
+        ],
     )
 
 

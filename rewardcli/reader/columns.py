@@ -26,7 +26,7 @@ from ..table import (
 )
 from .layout import NO_NUMBER, UNSET, Layout, RowColumns, look_up
 
-__all__ = ["LINE_KEY", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
+__all__ = ["LINE_KEY", "REWARD", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
 
 INDEX_FIELDS = ("_ng_task_index", "_ng_rollout_index")
 LINE_KEY = "@line"
@@ -72,6 +72,7 @@ class Fields:
         rollout: The field of the rollout index; None if rollouts have none.
         agent: The field of the agent's name.
         numbers: The numeric fields; None for all of them, those of `response.usage` included.
+        reasons: Whether it is kept why a number is missing, even where a field holds none far and wide.
         answers: Fields whose values are compared as answers.
         subsets: Fields whose values are compared as keys.
         places: Whether the byte offset of every row is kept.
@@ -84,6 +85,7 @@ class Fields:
     answers: tuple[str, ...] = ()
     subsets: tuple[str, ...] = ()
     places: bool = False
+    reasons: bool = False
 
 
 def label_paths(name: str) -> list[tuple[str, ...]]:
@@ -250,6 +252,7 @@ class Chunk:
         layouts, layout_names: As in `RolloutTable`.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
+        damage: What was found of compressed data that is damaged, and left out.
         begins: Whether the part is the first of its file.
     """
 
@@ -267,6 +270,7 @@ class Chunk:
     layout_names: list[tuple[str, ...]] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     skipped: list[tuple[int, str]] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
     begins: bool = True
 
 
@@ -360,10 +364,10 @@ class ChunkBuilder:
         self._length += len(rows)
 
     def _add_every_number(self, columns: RowColumns) -> None:
-        for name, kind in self.layout.numbers().items():
+        for name, kind in self.layout.numbers(everything=self.fields.reasons).items():
             if name not in self._never_numbers:
                 self._add_number(self._numbers, name, columns[(name,)], kind)
-        for name, kind in self.layout.numbers(*USAGE).items():
+        for name, kind in self.layout.numbers(*USAGE, everything=self.fields.reasons).items():
             self._add_number(self._usage, name, columns[(*USAGE, name)], kind)
 
     def _add_wanted_number(self, columns: RowColumns, name: str) -> None:
@@ -378,7 +382,7 @@ class ChunkBuilder:
         self, into: dict[str, list[tuple[int, Column]]], name: str, values: Sequence[Any], kind: int | None = None
     ) -> None:
         reward = self.learns and name == REWARD and into is self._numbers
-        only_numbers = self.learns and not reward and name not in into
+        only_numbers = self.learns and not (reward or self.fields.reasons or name in into)
         column = column_of(values, kind=kind, only_numbers=only_numbers, keep_texts=reward)
         if column is not None:
             into.setdefault(name, []).append((self._length, column))
@@ -408,7 +412,7 @@ class ChunkBuilder:
             # A field that never holds a number is no column, save the reward, which is shown as found, and what was
             # asked for.
             found = {name: Column.merge(columns.pop(name), length) for name in list(columns)}
-            if not self.learns:
+            if not self.learns or self.fields.reasons:
                 return found
             return {
                 name: column

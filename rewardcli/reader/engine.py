@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Literal, Protocol, TypeVar
 
 from ..errors import DataError, RewardcliError
@@ -183,6 +183,11 @@ class OnRay:
             import ray
         except ImportError as error:
             raise RewardcliError("--engine ray needs Ray", 'pip install "rewardcli[ray]"') from error
+        # Ray prints what becomes of its workers; standard output is for results alone.
+        with redirect_stdout(sys.stderr):
+            yield from self._run(ray, function, tasks)
+
+    def _run(self, ray: Any, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
         joins = not ray.is_initialized()
         waiting: deque[Any] = deque()
         try:

@@ -35,7 +35,8 @@ _FORM_OF: dict[type, Form] = {
     list: _LIST,
     dict: _OBJECT,
 }
-_TYPE_OF: dict[Form, Any] = {INTEGER: int, FLOAT: float, BOOLEAN: bool, _TEXT: str, NULL: None}
+# msgspec makes floats of integers where it is told to expect only floats.
+_TYPE_OF: dict[Form, Any] = {INTEGER: int, FLOAT: int | float, BOOLEAN: bool, _TEXT: str, NULL: None}
 _NUMBERS = {INTEGER, FLOAT, BOOLEAN, _OTHER}
 _SCALAR = bool | int | float | str | None
 # A list as the value of a field that matters: skipped, as every list is, but seen to be there.
@@ -185,10 +186,14 @@ class Layout:
         node = self._node(path)
         return list(node.met | dict.fromkeys(node.children))
 
-    def numbers(self, *path: str) -> dict[str, int | None]:
-        """Those of them whose values may be numbers, and the kind of number that all values are, if it is one."""
+    def numbers(self, *path: str, everything: bool = False) -> dict[str, int | None]:
+        """Those of them whose values may be numbers (or all), and the kind of number that all values are, if one."""
         children = self._node(path).children
-        return {name: children[name].only_kind() for name in self.names(*path) if children[name].may_be_number()}
+        return {
+            name: children[name].only_kind()
+            for name in self.names(*path)
+            if everything or children[name].may_be_number()
+        }
 
     def learn(self, rows: Iterable[Any]) -> bool:
         """Takes note of the keys of rows that are dicts; tells whether there was news."""

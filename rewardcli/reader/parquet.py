@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
 from .arrange import Rows
-from .columns import LINE_KEY, Chunk, Fields, column_of
+from .columns import LINE_KEY, REWARD, Chunk, Fields, column_of
 from .layout import UNSET
 from .sources import open_file
 
@@ -94,6 +94,8 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
     for kind, numbers in (("number", rows.numbers), ("usage", rows.usage)):
         for name, parts in numbers.items():
             column = Column.merge(parts, len(rows)).dense()
+            if column.first_number() is None and name not in (REWARD, *rows.usage):
+                continue  # what never holds a number is no score, unless it hides one in the usage
             columns[f"{kind}.{name}"] = pa.array(column.values, from_pandas=True)
             columns[f"kind.{kind}.{name}"] = pa.array(column.kinds)
             if column.exact is not None:

@@ -149,6 +149,7 @@ def find_fields(
     numbers: tuple[str, ...] | None = (),
     answers: tuple[str, ...] = (),
     subsets: tuple[str, ...] = (),
+    reasons: bool = False,
 ) -> tuple[Fields, Head, list[str]]:
     """Decides which fields are the keys, looking at the first rows.
 
@@ -180,6 +181,7 @@ def find_fields(
         numbers=numbers,
         answers=answers,
         subsets=subsets,
+        reasons=reasons,
     )
     return fields, head, notes
 
@@ -208,15 +210,13 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
     builder = ChunkBuilder(fields)
     skipped: list[tuple[int, str]] = []
 
-    def note_damage(reason: str) -> None:
-        skipped.append((0, reason))
-
+    damage: list[str] = []
     n_lines = n_rows = 0  # rows are the lines that are not blank, bad ones included
     place = part.start
     collecting = gc.isenabled()
     gc.disable()  # the rows of a batch hold no cycles, and there are many of them
     try:
-        for lines in read_batches(part, skip_errors, note_damage):
+        for lines in read_batches(part, skip_errors, damage.append):
             if place == 0 and lines[0].startswith(_BOM):
                 lines[0] = lines[0][len(_BOM) :]
                 place = len(_BOM)
@@ -226,9 +226,10 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             places = _places(lines, place) if fields.places else None
             rows, whole, bad = builder.layout.decode(lines)
             if bad:
-                skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in sorted(bad) if bad[i]]
-                if skipped and not skip_errors:
-                    raise _line_error(part, *skipped[0])
+                wrong = [i for i in sorted(bad) if bad[i]]
+                skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in wrong]
+                if wrong and not skip_errors:
+                    raise _line_error(part, *skipped[0], lines[wrong[0]])
                 if len(skipped) > max_errors:  # the caller, who knows of other parts too, will tell the first
                     break
                 ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
@@ -247,6 +248,7 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             gc.enable()
     chunk = builder.chunk(part.name, n_lines, skipped)
     chunk.begins = part.start == 0
+    chunk.damage = damage
     return chunk
 
 
@@ -265,11 +267,15 @@ def _describe(reason: str, line: bytes) -> str:
     return f"{column}: {what}: {'…' if start else ''}{excerpt}{'…' if len(text) > start + 48 else ''}"
 
 
-def _line_error(part: Part, line: int, reason: str) -> LineError:
-    return LineError(
-        f"{part.name}:{line + lines_before(part)}:{reason}",
-        "mend or delete the line, or leave such lines out with --on-error skip",
-    )
+def _line_error(part: Part, number: int, reason: str, line: bytes) -> LineError:
+    number += lines_before(part)
+    if number == 1 and line.lstrip().startswith(b"["):
+        hint = "if the file is one JSON array, jq -c '.[]' makes rows of it"
+    else:
+        hint = "mend or delete the line, or leave such lines out with --on-error skip"
+    if part.compression:
+        hint += f"; if the {part.compression} file is damaged, compress it anew"
+    return LineError(f"{part.name}:{number}:{reason}", hint)
 
 
 def read_rows(paths: Sequence[str], fields: Fields, options: ReadOptions, progress: Progress | None = None) -> Rows:
@@ -362,7 +368,7 @@ def _number_rows(chunks: Iterable[Chunk]) -> None:
     before = 0
     for chunk in chunks:
         chunk.task.values = [value + before for value in chunk.task.values]  # type: ignore[operator]
-        before += len(chunk.task.values) + sum(1 for line, _ in chunk.skipped if line)
+        before += len(chunk.task.values) + len(chunk.skipped)
 
 
 def read_inputs(path: str, fields: Fields, options: ReadOptions) -> Rows:

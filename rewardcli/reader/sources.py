@@ -526,6 +526,7 @@ def seekable(path: str) -> IO[bytes]:
     try:
         for lines in read_batches(Part(path, compression=compression)):
             unpacked.writelines(lines)
+        unpacked.flush()  # who reads by descriptor does not see what waits here
     except BaseException:
         unpacked.close()
         raise
