@@ -382,8 +382,7 @@ class RolloutTable:
         numbers: Top-level numeric fields, in first-seen order.
         usage: Numeric fields of `response.usage`.
         labels: Answers and subset values by field.
-        layouts: By row, which of `layout_names` tells the order of the fields in that row (None if not kept).
-        layout_names: The orders of fields that occur.
+        field_order: The fields, in the order in which rows have them.
         notes: What the reader decided and the user should know.
     """
 
@@ -396,8 +395,7 @@ class RolloutTable:
     numbers: dict[str, Column] = field(default_factory=dict)
     usage: dict[str, Column] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
-    layouts: NDArray[np.uint16] | None = None
-    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    field_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -436,7 +434,6 @@ class RolloutTable:
             numbers={name: column.take(keep) for name, column in self.numbers.items()},
             usage={name: column.take(keep) for name, column in self.usage.items()},
             labels={name: labels.take(keep) for name, labels in self.labels.items()},
-            layouts=None if self.layouts is None else self.layouts[keep],
         )
 
     def keep_units(self, keep: Mask) -> RolloutTable:

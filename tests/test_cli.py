@@ -21,6 +21,8 @@ import rewardcli
 from rewardcli import results
 from rewardcli.cli import app
 from rewardcli.profile import files as profile_files
+from rewardcli.reader import read as reader
+from rewardcli.reader import sources
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = [sys.executable, "-m", "rewardcli"]
@@ -902,6 +904,14 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
         answers[json.loads(line)["_ng_task_index"]] = json.loads(line)["sample"]["expected_answer"]
     given = [json.loads(line) for line in (EXAMPLES / inputs).read_text(encoding="utf-8").splitlines()]
     assert answers == {row["_ng_task_index"]: row["expected_answer"] for row in given}
+
+
+def test_a_table_is_the_same_for_any_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "SMALLEST_SHARED", 0)
+    monkeypatch.setattr(sources, "SMALLEST_PART", 10_000)
+    for jobs in ("1", "3"):
+        run("extract", EXAMPLE, "-o", f"jobs{jobs}.parquet", "--jobs", jobs)
+    assert Path("jobs1.parquet").read_bytes() == Path("jobs3.parquet").read_bytes()
 
 
 def test_inputs_cannot_come_through_a_pipe() -> None:

@@ -57,6 +57,6 @@ def test_an_array_that_counts_is_kept_whole(field: str, monkeypatch: pytest.Monk
     ids = [list(range(k, 400 + k)) for k in (0, 0, 1)]
     rows = [json.dumps({"t": 1, "answer": i, "prompt": {"ids": i}, "pad": list(range(500))}).encode() for i in ids]
     builder = ChunkBuilder(Fields("t", None, "agent", answers=(field,)))
-    decoded, _, _ = builder.layout.decode(rows)
+    decoded, _ = builder.layout.decode(rows)
     builder.add(decoded, range(1, 4))
     assert builder.chunk("x", 3).labels[field].codes.tolist() == [0, 0, 1]

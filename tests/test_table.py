@@ -341,7 +341,6 @@ def table(units: Units) -> RolloutTable:
         numbers={"reward": numbers},
         usage={"tokens": numbers},
         labels={"answer": labels(*names)},
-        layouts=np.array([int(name) for name in names], np.uint16),
     )
 
 
@@ -349,8 +348,7 @@ def units_of(found: RolloutTable) -> Units:
     """The units back from the table, after a look at whether all columns were treated alike."""
     names = rows_of(found.rollouts)
     whole = [int(str(name)) for name in names]
-    assert found.layouts is not None
-    assert found.numbers["reward"].numbers() == found.usage["tokens"].numbers() == found.layouts.tolist() == whole
+    assert found.numbers["reward"].numbers() == found.usage["tokens"].numbers() == whole
     assert found.positions.tolist() == whole
     assert rows_of(found.labels["answer"]) == names
     assert found.n_rollouts == len(names) == found.starts[-1]

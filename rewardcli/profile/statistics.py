@@ -55,13 +55,8 @@ class Profile:
         merged |= {name: column for name, column in table.usage.items() if name not in merged}
         first = {name: row for name, column in merged.items() if (row := column.first_number()) is not None}
         merged = {name: merged[name] for name in first}
-        order = {name: place for place, name in enumerate(merged)}
-        if table.layouts is not None:
-            seen = {
-                row: {n: i for i, n in enumerate(table.layout_names[table.layouts[row]])} for row in set(first.values())
-            }
-            order = {name: seen[first[name]].get(name, order[name]) for name in merged}
-        return {name: merged[name] for name in sorted(merged, key=lambda name: (first[name], order[name]))}
+        place = {name: place for place, name in enumerate(table.field_order)}
+        return {name: merged[name] for name in sorted(merged, key=lambda name: (first[name], place.get(name, 0)))}
 
     def dense_values(self) -> dict[str, Floats]:
         """By numeric field, the value of every measured rollout; NaN where it has none."""

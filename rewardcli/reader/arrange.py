@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
 from .columns import Chunk
 
-__all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "with_agents"]
+__all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "merge_orders", "with_agents"]
 
 Duplicates = Literal["error", "first", "last", "keep"]
 
@@ -23,8 +23,9 @@ class Rows:
     """The rows of all parts, in the order in which they stand in the files.
 
     Attributes:
-        task, rollout, agent, masked, labels, layouts, layout_names, places: As in `Chunk`.
+        task, rollout, agent, masked, labels, places: As in `Chunk`.
         numbers, usage: By field the columns of the parts that have it, each with the row at which its part begins.
+        field_order: The fields, in one order for all rows.
         sources: By source, its name.
         source: By row, its source.
         lines: By row, its line in the source, counted from 1; 0 where rows have no lines.
@@ -39,8 +40,7 @@ class Rows:
     numbers: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
     usage: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
-    layouts: NDArray[np.uint16] | None = None
-    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    field_order: list[str] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     sources: list[str] = field(default_factory=list)
     source: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -72,7 +72,6 @@ class Rows:
             numbers=taken(self.numbers),
             usage=taken(self.usage),
             labels={name: labels.take(rows) for name, labels in self.labels.items()},
-            layouts=None if self.layouts is None else self.layouts[rows],
             places=None if self.places is None else self.places[rows],
             source=self.source[rows],
             lines=self.lines[rows],
@@ -104,12 +103,6 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
         lines.append(chunk.lines.astype(np.int64) + before)
         skipped += [f"{chunk.source}:{before + line}:{reason}" for line, reason in chunk.skipped]
         lines_seen[chunk.source] = before + chunk.n_lines
-    layout_names: dict[tuple[str, ...], int] = {}
-    layouts = []
-    for chunk in chunks:
-        codes = np.array([layout_names.setdefault(names, len(layout_names)) for names in chunk.layout_names], np.uint16)
-        if chunk.layouts is not None:
-            layouts.append(codes[chunk.layouts] if len(codes) else chunk.layouts)
     positions = {name: position for position, name in enumerate(sources)}
     label_names = dict.fromkeys(name for chunk in chunks for name in chunk.labels)
     return Rows(
@@ -120,8 +113,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
         numbers=gathered("numbers"),
         usage=gathered("usage"),
         labels={name: Labels.merge([chunk.labels[name] for chunk in chunks]) for name in label_names},
-        layouts=np.concatenate(layouts) if layouts else None,
-        layout_names=list(layout_names),
+        field_order=merge_orders(names for chunk in chunks for names in chunk.orders),
         places=np.concatenate([c.places for c in chunks if c.places is not None])
         if any(c.places is not None for c in chunks)
         else None,
@@ -135,6 +127,29 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
             for damage in chunk.damage
         ],
     )
+
+
+def merge_orders(rows: Iterable[Sequence[str]]) -> list[str]:
+    """One order of all fields: each new one stands behind the field it follows in the row that is the first to have it.
+
+    So it is the order of every row if all rows have their fields in one order, however many each has; and it does not
+    depend on where the data was cut into parts.
+
+    >>> merge_orders([("task", "reward"), ("task", "tokens", "reward"), ("id", "task")])
+    ['id', 'task', 'tokens', 'reward']
+    """
+    merged: list[str] = []
+    known: set[str] = set()
+    for names in rows:
+        place = next((merged.index(name) for name in names if name in known), len(merged))
+        before = None
+        for name in names:
+            if name not in known:
+                place = place if before is None else merged.index(before) + 1
+                merged.insert(place, name)
+                known.add(name)
+            before = name
+    return merged
 
 
 def with_agents(rows: Rows, agents: Labels) -> Rows:
@@ -195,8 +210,7 @@ def arrange(
         numbers=moved(rows.numbers),
         usage=moved(rows.usage),
         labels={name: labels.take(order) for name, labels in rows.labels.items()},
-        layouts=None if rows.layouts is None else rows.layouts[order],
-        layout_names=rows.layout_names,
+        field_order=rows.field_order,
         notes=notes,
     )
 

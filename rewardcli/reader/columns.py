@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -24,7 +24,7 @@ from ..table import (
     answer_key,
     canonical_key,
 )
-from .layout import NO_NUMBER, UNSET, Layout, RowColumns, look_up
+from .layout import NO_NUMBER, UNSET, Layout, RowColumns
 
 __all__ = ["LINE_KEY", "REWARD", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
 
@@ -35,9 +35,6 @@ MASK = "mask_sample"
 USAGE = ("response", "usage")
 
 _EXACT_LIMIT = 2.0**53
-
-# The order of the fields is kept for this many different orders.
-_MOST_LAYOUTS = 4096
 
 # So many values show whether a field is in all rows.
 _PROBE = 16
@@ -249,7 +246,7 @@ class Chunk:
         task, rollout, agent: The keys.
         masked: By row, whether it is masked.
         numbers, usage, labels: As in `RolloutTable`.
-        layouts, layout_names: As in `RolloutTable`.
+        orders: The fields of every row that has one which no row before it has, in the row's order.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
         damage: What was found of compressed data that is damaged, and left out.
@@ -266,8 +263,7 @@ class Chunk:
     numbers: dict[str, Column] = field(default_factory=dict)
     usage: dict[str, Column] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
-    layouts: NDArray[np.uint16] | None = None
-    layout_names: list[tuple[str, ...]] = field(default_factory=list)
+    orders: list[tuple[str, ...]] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     skipped: list[tuple[int, str]] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
@@ -291,7 +287,6 @@ class ChunkBuilder:
         self.layout = Layout(paths, learns=[(), USAGE] if self.learns else [])
         self._never_numbers = {fields.task, fields.rollout, *INDEX_FIELDS, MASK}
         self._waiting: list[Any] = []
-        self._waiting_whole: dict[int, Any] = {}
         self._waiting_bytes = 0
         self._length = 0
         self._lines: list[NDArray[np.uint32]] = []
@@ -302,15 +297,12 @@ class ChunkBuilder:
         self._task, self._rollout, self._agent = (_Coder(canonical_key) for _ in range(3))
         self._labels = {name: _Coder(answer_key) for name in fields.answers}
         self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
-        self._layouts: list[NDArray[np.uint16]] = []
-        self._layout_codes: dict[tuple[str, ...], int] = {}
 
     def add(
         self,
         rows: list[Any],
         line_numbers: Sequence[int] | NDArray[np.uint32],
         ordinals: Sequence[int] | NDArray[np.int64] = (),
-        whole: dict[int, Any] | None = None,
         places: NDArray[np.int64] | None = None,
         size: int = 0,
     ) -> None:
@@ -320,7 +312,6 @@ class ChunkBuilder:
             rows: The rows.
             line_numbers: By row, its line.
             ordinals: By row, its number among all rows, for "@line".
-            whole: The rows that were parsed whole, as dicts, by position in `rows`.
             places: By row, its byte offset.
             size: How many bytes the rows had.
         """
@@ -331,17 +322,14 @@ class ChunkBuilder:
             self._places.append(places)
         if self.fields.task == LINE_KEY:
             self._task.add(np.asarray(ordinals).tolist())
-        before = len(self._waiting)
         self._waiting += rows
-        self._waiting_whole |= {before + position: row for position, row in (whole or {}).items()}
         self._waiting_bytes += size
         if len(self._waiting) >= _ROWS_AT_ONCE or self._waiting_bytes >= _BYTES_AT_ONCE:
             self._add_columns()
 
     def _add_columns(self) -> None:
         """Turns the rows that wait into columns."""
-        rows, whole = self._waiting, self._waiting_whole
-        self._waiting, self._waiting_whole, self._waiting_bytes = [], {}, 0
+        rows, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not rows:
             return
         columns = self.layout.columns(rows)
@@ -357,7 +345,6 @@ class ChunkBuilder:
         self._masked.append(np.zeros(len(rows), np.bool_) if unmasked else np.array([value is True for value in mask]))
         if self.fields.numbers is None:
             self._add_every_number(columns)
-            self._add_layouts(len(rows), whole)
         else:
             for name in self.fields.numbers:
                 self._add_wanted_number(columns, name)
@@ -386,19 +373,6 @@ class ChunkBuilder:
         column = column_of(values, kind=kind, only_numbers=only_numbers, keep_texts=reward)
         if column is not None:
             into.setdefault(name, []).append((self._length, column))
-
-    def _add_layouts(self, count: int, whole: dict[int, Any]) -> None:
-        def code(names: Iterable[str]) -> int:
-            names = tuple(dict.fromkeys(names))
-            if names not in self._layout_codes and len(self._layout_codes) == _MOST_LAYOUTS:
-                return 0
-            return self._layout_codes.setdefault(names, len(self._layout_codes))
-
-        codes = np.full(count, code([*self.layout.names(), *self.layout.names(*USAGE)]), np.uint16)
-        for position, row in whole.items():
-            usage = look_up(row, USAGE)
-            codes[position] = code([*row, *(usage if isinstance(usage, dict) else ())])
-        self._layouts.append(codes)
 
     def chunk(self, source: str, n_lines: int, skipped: list[tuple[int, str]] | None = None) -> Chunk:
         """The columns of all rows added; the builder is spent."""
@@ -436,8 +410,7 @@ class ChunkBuilder:
             numbers=merged(self._numbers),
             usage=merged(self._usage),
             labels={name: coder.labels() for name, coder in self._labels.items()},
-            layouts=joined(self._layouts, np.uint16) if self.learns else None,
-            layout_names=list(self._layout_codes),
+            orders=self.layout.orders,
             places=joined(self._places, np.int64) if self._places else None,
             skipped=skipped or [],
         )

@@ -156,10 +156,15 @@ class Layout:
     Args:
         paths: Key paths of which the value is kept, whatever it is.
         learns: Key paths below which every number is wanted, so that unknown keys are learnt; `()` is the row itself.
+
+    Attributes:
+        orders: The keys of every row that taught a key, in the row's own order.
     """
 
-    def __init__(self, paths: Iterable[Sequence[str]], learns: Iterable[Sequence[str]] = ()) -> None:
+    def __init__(self, paths: Iterable[Sequence[str]], learns: Sequence[Sequence[str]] = ()) -> None:
+        self.orders: list[tuple[str, ...]] = []
         self._root = _Node()
+        self._learns = learns
         for path in learns:
             self._node(path).learns = True
         for path in (paths := list(paths)):
@@ -197,14 +202,24 @@ class Layout:
 
     def learn(self, rows: Iterable[Any]) -> bool:
         """Takes note of the keys of rows that are dicts; tells whether there was news."""
-        return sum(map(self._root.learn, rows)) > 0
+        news, known = False, self._count_met()
+        for row in rows:
+            news |= self._root.learn(row)
+            if known != (known := self._count_met()):
+                found = (look_up(row, path) for path in self._learns)
+                self.orders.append(
+                    tuple(dict.fromkeys(key for keys in found if isinstance(keys, dict) for key in keys))
+                )
+        return news
 
-    def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
+    def _count_met(self) -> int:
+        return sum(len(self._node(path).met) for path in self._learns)
+
+    def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         """Decodes lines into rows.
 
         Returns:
-            The rows (None for a line without one); the rows that were parsed whole, as dicts, by position in
-            `lines`; and by position the reason why a line is no row ("" if it is blank).
+            The rows (None for a line without one); and by position the reason why a line is no row ("" if it is blank).
         """
         short = self._without_long_arrays(lines)
         found = self._decode_lines(short, lines)
@@ -226,7 +241,7 @@ class Layout:
         columns = self.columns(rows)
         return any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
 
-    def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
+    def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
         if not self._learning and not self._as_dicts:
             try:
                 rows = list(map(self._decode, short))
@@ -234,7 +249,7 @@ class Layout:
                 pass
             else:
                 self._rebuilds = max(self._rebuilds - 1, 0)
-                return rows, {}, {}
+                return rows, {}
         rows, whole, bad = self._decode_each(short, lines)
         news = self.learn(whole.values()) and self._root.learns
         if news:
@@ -243,10 +258,14 @@ class Layout:
         self._learning = self._rebuilds > _MOST_REBUILDS
         for position, row in whole.items():
             rows[position] = row if self._as_dicts else self._root.convert(row)
-        return rows, whole, bad
+        return rows, bad
 
     def _decode_each(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
-        """One line after the other, parsing whole what the type does not fit; all lines while learning."""
+        """One line after the other, parsing whole what the type does not fit; all lines while learning.
+
+        Returns:
+            The rows, without those that were parsed whole; these, by position; and by position why a line is no row.
+        """
         rows: list[Any] = [None] * len(lines)
         whole: dict[int, Any] = {}
         bad: dict[int, str] = {}

@@ -21,8 +21,8 @@ from .sources import open_file
 
 __all__ = ["SCHEMA_VERSION", "load_pyarrow", "read_table_file", "table_fields", "write_table_file"]
 
-SCHEMA_VERSION = 1
-_SCHEMA_KEY = b"rewardcli.schema"
+SCHEMA_VERSION = 2
+_SCHEMA_KEY, _ORDER_KEY = b"rewardcli.schema", b"rewardcli.order"
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -58,20 +58,6 @@ def _key_array(pa: Any, labels: Labels) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(labels.codes, mask=labels.codes < 0), texts)
 
 
-def _order_array(pa: Any, rows: Rows) -> Any:
-    """By row, its numeric fields in their order."""
-    known = {*rows.numbers, *rows.usage}
-    orders: dict[str, int] = {}
-    codes = [
-        orders.setdefault(json.dumps([name for name in names if name in known], ensure_ascii=False), len(orders))
-        for names in rows.layout_names or [()]
-    ]
-    layouts = np.zeros(len(rows), np.intp) if rows.layouts is None else rows.layouts
-    return pa.DictionaryArray.from_arrays(
-        pa.array(np.array(codes, np.int32)[layouts]), pa.array(list(orders), pa.string())
-    )
-
-
 def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
     """Writes the numbers of rollouts.
 
@@ -86,7 +72,6 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
         "rollout": _key_array(pa, rows.rollout),
         "agent": _key_array(pa, rows.agent),
         "masked": pa.array(rows.masked),
-        "order": _order_array(pa, rows),
     }
     for name, labels in rows.labels.items():
         if labels.present:
@@ -101,7 +86,10 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
             if column.exact is not None:
                 texts = [None if value is None else json.dumps(value) for value in column.exact]
                 columns[f"exact.{kind}.{name}"] = pa.array(texts, pa.string())
-    table = pa.table(columns).replace_schema_metadata({_SCHEMA_KEY: str(SCHEMA_VERSION).encode()})
+    known = {name.partition(".")[2] for name in columns if name.startswith(("number.", "usage."))}
+    order = json.dumps([name for name in rows.field_order if name in known], ensure_ascii=False)
+    metadata = {_SCHEMA_KEY: str(SCHEMA_VERSION).encode(), _ORDER_KEY: order.encode()}
+    table = pa.table(columns).replace_schema_metadata(metadata)
     parquet.write_table(table, target, compression="zstd")
 
 
@@ -200,7 +188,6 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         DataError: The file is none of ours.
     """
     labels = (*fields.answers, *fields.subsets)
-    learns = fields.numbers is None
 
     def wanted(names: list[str]) -> list[str]:
         numbers = fields.numbers if fields.numbers is not None else _names_of(names, "number.")
@@ -208,7 +195,7 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         columns = [*(f"number.{name}" for name in numbers), *(f"usage.{name}" for name in usage)]
         chosen = {"task", "rollout", "agent", "masked", *columns, *(f"label.{name}" for name in labels)}
         chosen |= {f"{kind}.{name}" for name in columns for kind in ("kind", "exact")}
-        chosen |= {"order"} if learns else {f"label.{name}" for name in numbers}
+        chosen |= {f"label.{name}" for name in numbers} if fields.numbers else set()
         return [name for name in names if name in chosen]
 
     table = _read(path, wanted)
@@ -220,7 +207,6 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         if name not in found["number."] and name not in found["usage."]:
             column = _column_of_labels(table, name)
             found["number."] |= {} if column is None else {name: column}
-    layouts, layout_names = _encoded(table, "order") if learns else (None, [])
     count = table.num_rows
     line_keys = Labels(np.arange(count, dtype=np.int32), list(range(count)))
     return Chunk(
@@ -235,6 +221,5 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         usage=found["usage."],
         labels={name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
         | {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers},
-        layouts=None if layouts is None else layouts.astype(np.uint16),
-        layout_names=[tuple(json.loads(names)) for names in layout_names],
+        orders=[tuple(json.loads(table.schema.metadata.get(_ORDER_KEY, b"[]")))],
     )

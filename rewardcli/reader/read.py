@@ -224,7 +224,7 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             numbers = np.arange(n_lines + 1, n_lines + 1 + len(lines), dtype=np.uint32)
             ordinals = np.arange(n_rows, n_rows + len(lines))
             places = _places(lines, place) if fields.places else None
-            rows, whole, bad = builder.layout.decode(lines)
+            rows, bad = builder.layout.decode(lines)
             if bad:
                 wrong = [i for i in sorted(bad) if bad[i]]
                 skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in wrong]
@@ -234,10 +234,10 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
                     break
                 ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
                 good = [i for i in range(len(lines)) if i not in bad]
-                rows, whole, _ = builder.layout.decode([lines[i] for i in good])
+                rows, _ = builder.layout.decode([lines[i] for i in good])
                 numbers, ordinals = numbers[good], ordinals[good]
                 places = None if places is None else places[good]
-            builder.add(rows, numbers, ordinals, whole, places, size)
+            builder.add(rows, numbers, ordinals, places, size)
             n_lines += len(lines)
             n_rows += len(lines) - sum(1 for reason in bad.values() if not reason)
             place += size
@@ -403,5 +403,5 @@ def rows_of_dicts(dicts: Sequence[dict[str, Any]], fields: Fields, name: str) ->
     if builder.learns:
         builder.layout.learn(dicts)
     count = len(dicts)
-    builder.add(list(dicts), range(1, count + 1), range(count), dict(enumerate(dicts)))
+    builder.add(list(dicts), range(1, count + 1), range(count))
     return merge_chunks([builder.chunk(name, count)])
