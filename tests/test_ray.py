@@ -75,7 +75,7 @@ def assert_same(some: Rows, other: Rows) -> None:
     for name in ("task", "rollout", "agent"):
         np.testing.assert_array_equal(getattr(some, name).codes, getattr(other, name).codes)
         assert getattr(some, name).values == getattr(other, name).values
-    assert (some.sources, some.field_order) == (other.sources, other.field_order)
+    assert (some.sources, some.orders) == (other.sources, other.orders)
     np.testing.assert_array_equal(some.lines, other.lines)
     np.testing.assert_array_equal(some.labels["answer"].codes, other.labels["answer"].codes)
     for mine, theirs in ((some.numbers, other.numbers), (some.usage, other.usage)):

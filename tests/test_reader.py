@@ -626,6 +626,7 @@ def test_an_integer_stays_one_in_a_field_that_was_always_a_float(read: Reader, m
 def test_the_order_of_the_fields_does_not_depend_on_jobs(read: Reader) -> None:
     rows: list[Row] = [row(i, 0, a=1, b=2, c=3) for i in range(60, 90)]
     rows += [row(i, 0, c=3, **({"rare": 1} if i % 20 == 9 else {}), b=2, a=1) for i in range(60)]
-    orders = [read(rows, jobs=jobs).field_order for jobs in (1, 2, 4)]
-    names = [name for name in orders[0] if name in {"a", "b", "c", "rare"}]
-    assert (names, orders[1], orders[2]) == (["a", "b", "c", "rare"], orders[0], orders[0])
+    tables = [read(rows, jobs=jobs) for jobs in (1, 2, 4)]
+    for table in tables:
+        assert table.field_order == tables[0].field_order
+        assert list(table.numbers) == ["a", "b", "c", "rare"]

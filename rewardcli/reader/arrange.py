@@ -25,7 +25,7 @@ class Rows:
     Attributes:
         task, rollout, agent, masked, labels, places: As in `Chunk`.
         numbers, usage: By field the columns of the parts that have it, each with the row at which its part begins.
-        field_order: The fields, in one order for all rows.
+        orders: The fields of every row that has one which no row before it has, in the row's order.
         sources: By source, its name.
         source: By row, its source.
         lines: By row, its line in the source, counted from 1; 0 where rows have no lines.
@@ -40,7 +40,7 @@ class Rows:
     numbers: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
     usage: dict[str, list[tuple[int, Column]]] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
-    field_order: list[str] = field(default_factory=list)
+    orders: list[tuple[str, ...]] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     sources: list[str] = field(default_factory=list)
     source: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -88,12 +88,20 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
     lengths = [len(chunk.masked) for chunk in chunks]
     starts = np.concatenate([[0], np.cumsum(lengths)]).tolist()
 
+    seen: dict[str, int] = {}
+    orders = []
+    for names in (names for chunk in chunks for names in chunk.orders):
+        if not seen.keys() >= set(names):
+            orders.append(names)
+            for name in names:
+                seen.setdefault(name, len(seen))
+
     def gathered(kind: str) -> dict[str, list[tuple[int, Column]]]:
         columns: dict[str, list[tuple[int, Column]]] = {}
         for start, chunk in zip(starts, chunks, strict=False):
             for name, column in getattr(chunk, kind).items():
                 columns.setdefault(name, []).append((start, column))
-        return columns
+        return {name: columns[name] for name in sorted(columns, key=lambda name: seen.get(name, 0))}
 
     sources = list(dict.fromkeys(chunk.source for chunk in chunks))
     lines_seen = dict.fromkeys(sources, 0)
@@ -113,7 +121,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Rows:
         numbers=gathered("numbers"),
         usage=gathered("usage"),
         labels={name: Labels.merge([chunk.labels[name] for chunk in chunks]) for name in label_names},
-        field_order=merge_orders(names for chunk in chunks for names in chunk.orders),
+        orders=orders,
         places=np.concatenate([c.places for c in chunks if c.places is not None])
         if any(c.places is not None for c in chunks)
         else None,
@@ -210,7 +218,7 @@ def arrange(
         numbers=moved(rows.numbers),
         usage=moved(rows.usage),
         labels={name: labels.take(order) for name, labels in rows.labels.items()},
-        field_order=rows.field_order,
+        field_order=merge_orders(rows.orders),
         notes=notes,
     )
 

@@ -22,7 +22,7 @@ from .sources import open_file
 __all__ = ["SCHEMA_VERSION", "load_pyarrow", "read_table_file", "table_fields", "write_table_file"]
 
 SCHEMA_VERSION = 2
-_SCHEMA_KEY, _ORDER_KEY = b"rewardcli.schema", b"rewardcli.order"
+_SCHEMA_KEY, _ORDERS_KEY = b"rewardcli.schema", b"rewardcli.orders"
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -87,8 +87,8 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
                 texts = [None if value is None else json.dumps(value) for value in column.exact]
                 columns[f"exact.{kind}.{name}"] = pa.array(texts, pa.string())
     known = {name.partition(".")[2] for name in columns if name.startswith(("number.", "usage."))}
-    order = json.dumps([name for name in rows.field_order if name in known], ensure_ascii=False)
-    metadata = {_SCHEMA_KEY: str(SCHEMA_VERSION).encode(), _ORDER_KEY: order.encode()}
+    orders = json.dumps([[name for name in names if name in known] for names in rows.orders], ensure_ascii=False)
+    metadata = {_SCHEMA_KEY: str(SCHEMA_VERSION).encode(), _ORDERS_KEY: orders.encode()}
     table = pa.table(columns).replace_schema_metadata(metadata)
     parquet.write_table(table, target, compression="zstd")
 
@@ -221,5 +221,5 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         usage=found["usage."],
         labels={name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
         | {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers},
-        orders=[tuple(json.loads(table.schema.metadata.get(_ORDER_KEY, b"[]")))],
+        orders=[tuple(names) for names in json.loads(table.schema.metadata.get(_ORDERS_KEY, b"[]"))],
     )
