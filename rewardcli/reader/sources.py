@@ -430,7 +430,7 @@ def parts_of(paths: list[str], jobs: int) -> list[Part]:
             else:
                 plain.append((path, stream.seek(0, os.SEEK_END)))
     total = sum(size for _, size in plain)
-    step = min(max(total // (jobs * 8), SMALLEST_PART), LARGEST_PART)
+    step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART)
     for path, size in plain:
         cuts = [0]
         if size > step:
