@@ -14,7 +14,7 @@ from rewardcli.reader import ReadOptions, find_fields, read, read_rows, sources
 from make_data import write_data
 
 ROW_BYTES = {"S": 440, "M": 8_100, "L": 146_000}
-SIZES_MB = (2, 4, 8, 16, 32)
+SIZES_MB = (16, 32, 64, 128)
 ROUNDS = 7
 
 

@@ -53,7 +53,7 @@ TASK_GUESSES = ("task_index", "task_id", "problem_id", "question_id", "example_i
 ROLLOUT_GUESSES = ("rollout_index", "trial", "sample", "sample_index", "attempt")
 
 # Below this many bytes, starting worker processes costs more than they gain (benchmarks/pool_threshold.py).
-SMALLEST_SHARED = 24 << 20
+SMALLEST_SHARED = 64 << 20
 # A cluster's size is known only after joining it; data is cut for one of this many cores unless --jobs says more.
 _CLUSTER_JOBS = 256
 
