@@ -306,3 +306,20 @@ def test_what_came_before_the_damage_is_kept_if_wanted(bad_archive: str, others:
     assert 10 <= kept < 100
     assert told["pass@1/accuracy"] == 100
     assert f"the {bad_archive} data is corrupt or cut off after " in result.stderr
+
+
+def test_damage_that_unpacks_is_cut_off_at_the_first_bad_line() -> None:
+    rows = b"".join(row(task, text="x" * 40) for task in range(3000))
+    packed = bytearray(gzip.compress(rows, 0))  # stored: what is changed unpacks, and only the checksum tells
+    place = packed.index(b'"_ng_task_index": 2000,')
+    packed[place : place + 300] = b"?" * 300
+    Path("damaged.jsonl.gz").write_bytes(bytes(packed))
+    failed = run("passk", "damaged.jsonl.gz", "--quiet")
+    assert failed.exit_code == 1
+    assert "damaged.jsonl.gz:2001:" in failed.stderr
+    assert "if the gzip file is damaged, compress it anew" in failed.stderr
+    for most in ("100", "0"):
+        kept = run("passk", "damaged.jsonl.gz", "--on-error", "skip", "--max-errors", most, "-f", "json")
+        assert kept.exit_code == 0, kept.stderr
+        assert json.loads(kept.stdout)["coverage"]["pass@1/accuracy"]["n_tasks"] == 2000
+        assert "the first bad line of which is 2001:" in kept.stderr

@@ -269,6 +269,17 @@ class Chunk:
     damage: list[str] = field(default_factory=list)
     begins: bool = True
 
+    def cut_before(self, line: int) -> None:
+        """Leaves out a line and all that come after it."""
+        rows = slice(int(np.searchsorted(self.lines, line)))
+        self.n_lines, self.lines, self.masked = line - 1, self.lines[rows], self.masked[rows]
+        self.task, self.rollout, self.agent = (labels.take(rows) for labels in (self.task, self.rollout, self.agent))
+        self.labels = {name: labels.take(rows) for name, labels in self.labels.items()}
+        self.numbers = {name: column.take(rows) for name, column in self.numbers.items()}
+        self.usage = {name: column.take(rows) for name, column in self.usage.items()}
+        self.places = None if self.places is None else self.places[rows]
+        self.skipped = []
+
 
 class ChunkBuilder:
     """Gathers decoded rows into the columns of a `Chunk`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -209,14 +209,14 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
         return read_table_file(part.path, fields)
     builder = ChunkBuilder(fields)
     skipped: list[tuple[int, str]] = []
-
     damage: list[str] = []
     n_lines = n_rows = 0  # rows are the lines that are not blank, bad ones included
     place = part.start
     collecting = gc.isenabled()
     gc.disable()  # the rows of a batch hold no cycles, and there are many of them
     try:
-        for lines in read_batches(part, skip_errors, damage.append):
+        batches = read_batches(part, skip_errors, damage.append)
+        for lines in batches:
             if place == 0 and lines[0].startswith(_BOM):
                 lines[0] = lines[0][len(_BOM) :]
                 place = len(_BOM)
@@ -230,8 +230,6 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
                 skipped += [(int(numbers[i]), _describe(bad[i], lines[i])) for i in wrong]
                 if wrong and not skip_errors:
                     raise _line_error(part, *skipped[0], lines[wrong[0]])
-                if len(skipped) > max_errors:  # the caller, who knows of other parts too, will tell the first
-                    break
                 ordinals -= np.cumsum([bad.get(i) == "" for i in range(len(lines))])
                 good = [i for i in range(len(lines)) if i not in bad]
                 rows, _ = builder.layout.decode([lines[i] for i in good])
@@ -243,13 +241,31 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             place += size
             if advance:
                 advance(size)
+            if len(skipped) > max_errors:  # the caller, who knows of other parts too, will tell the first
+                _read_out(batches, part)
+                break
     finally:
         if collecting:
             gc.enable()
     chunk = builder.chunk(part.name, n_lines, skipped)
     chunk.begins = part.start == 0
-    chunk.damage = damage
+    _cut_damaged(chunk, damage)
     return chunk
+
+
+def _read_out(batches: Iterator[list[bytes]], part: Part) -> None:
+    """Reads what is left of compressed data, to learn whether it is damaged, and bad lines come of that."""
+    for _ in batches if part.compression else ():
+        continue
+
+
+def _cut_damaged(chunk: Chunk, damage: list[str]) -> None:
+    """Notes damage; what is damaged unpacks for a while, so that from the first bad line on nothing can be trusted."""
+    chunk.damage = damage
+    if damage and chunk.skipped:
+        line, reason = chunk.skipped[0]
+        damage[0] += f", the first bad line of which is {line}:{reason}"
+        chunk.cut_before(line)
 
 
 def _places(lines: list[bytes], first: int) -> NDArray[np.int64]:
