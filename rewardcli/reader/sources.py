@@ -430,7 +430,8 @@ def parts_of(paths: list[str], jobs: int) -> list[Part]:
             else:
                 plain.append((path, stream.seek(0, os.SEEK_END)))
     total = sum(size for _, size in plain)
-    step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART)
+    # Each part learns its fields anew, so that one reader takes a file as a whole.
+    step = min(max(total // (jobs * 4), SMALLEST_PART), LARGEST_PART) if jobs > 1 else total
     for path, size in plain:
         cuts = [0]
         if size > step:
