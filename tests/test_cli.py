@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import rewardcli
 from rewardcli import results
 from rewardcli.cli import app
-from rewardcli.profile import files as profile_files
+from rewardcli.nemo_gym import files as profile_files
 from rewardcli.reader import read as reader
 from rewardcli.reader import sources
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rewardcli.reader.columns import column_of
 from rewardcli.reader.layout import NO_NUMBER, UNSET
-from rewardcli.table import ABSENT, BOOLEAN, FLOAT, INFINITE, INTEGER, NAN, NOT_A_NUMBER, NULL
+from rewardcli.rollouts import ABSENT, BOOLEAN, FLOAT, INFINITE, INTEGER, NAN, NOT_A_NUMBER, NULL
 
 ANYTHING: st.SearchStrategy[Any] = st.sampled_from(
     [1, -3, 2**53, 2**60 + 1, 10**400, 0.5, 1e300, math.nan, math.inf, True, False, None, "7", [1], {}, UNSET]

@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 
 from rewardcli.cli import app
 from rewardcli.errors import DataError, RewardcliError
+from rewardcli.parallel import WorkerProcesses
 from rewardcli.reader import read as reading
 from rewardcli.reader import sources
-from rewardcli.reader.engine import WorkerProcesses
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
@@ -42,7 +42,8 @@ main()
 """
 WRITING = """
 import multiprocessing, time
-from rewardcli.profile import files, statistics
+from rewardcli.analyses import profile as statistics
+from rewardcli.nemo_gym import files
 from rewardcli.cli import main
 
 def stuck(*args):

@@ -11,21 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardcli import metrics
+from rewardcli.arrays import Codes, Floats, Ints
 from rewardcli.metrics import (
-    Codes,
     Curve,
-    Floats,
-    Ints,
     answered_at_k,
     describe,
     majority_at_k,
     mean_by_position,
     mean_of_first_k,
     pass_at_k,
+    passing,
     prefix_std,
     std_across_runs,
 )
+from rewardcli.metrics import ragged as ragged_arrays
 
 few_examples = settings(max_examples=25, deadline=None)
 
@@ -35,7 +34,8 @@ few_examples = settings(max_examples=25, deadline=None)
 def _block_size(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(metrics, "_CELLS", request.param)
+            patch.setattr(ragged_arrays, "CELLS", request.param)
+            patch.setattr(passing, "CELLS", request.param)
         yield
 
 

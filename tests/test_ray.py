@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from rewardcli.errors import LineError, RewardcliError, UsageError
+from rewardcli.parallel import OnRay
 from rewardcli.reader import ReadOptions, find_fields, read_rows, sources
 from rewardcli.reader.arrange import Rows, arrange
 from rewardcli.reader.columns import Fields
-from rewardcli.reader.engine import OnRay
 from rewardcli.reader.read import Progress
-from rewardcli.table import Column
+from rewardcli.rollouts import Column
 
 ray = pytest.importorskip("ray")
 
@@ -135,7 +135,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(rollouts: Path) -> None:
     assert killer.parts_when_killed < killer.parts / 2
     assert not Path(f"/proc/{killer.killed}").exists()
     assert_same(found, expected)
-    assert arrange(found).n_units == TASKS
+    assert arrange(found).n_tasks == TASKS
 
 
 @pytest.mark.usefixtures("cluster", "many_parts")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from rewardcli.errors import DataError, FieldError, LineError
+from rewardcli.keys import JsonText, key_name
 from rewardcli.reader import ReadOptions, arrange, find_fields, read_rows, sources
 from rewardcli.reader import read as reading
 from rewardcli.reader.arrange import Duplicates
 from rewardcli.reader.read import check_fields
-from rewardcli.table import JsonText, RolloutTable, key_name
+from rewardcli.rollouts import Rollouts
 
 Row = dict[str, Any] | str
 
@@ -35,9 +36,7 @@ class Reader:
         (self._folder / name).write_bytes(rows if isinstance(rows, bytes) else text(rows).encode())
         return name
 
-    def __call__(
-        self, *files: Sequence[Any] | bytes, duplicates: Duplicates = "error", **settings: Any
-    ) -> RolloutTable:
+    def __call__(self, *files: Sequence[Any] | bytes, duplicates: Duplicates = "error", **settings: Any) -> Rollouts:
         fields: dict[str, Any] = {"numbers": None} | {
             k: settings.pop(k) for k in ("numbers", "answers", "subsets") if k in settings
         }
@@ -63,26 +62,26 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "SMALLEST_PART", 800)
 
 
-def tasks_of(table: RolloutTable) -> list[Any]:
+def tasks_of(table: Rollouts) -> list[Any]:
     """By unit, the task."""
     return [table.tasks.values[code] for code in table.tasks.codes]
 
 
-def rollouts_of(table: RolloutTable) -> list[Any]:
+def rollouts_of(table: Rollouts) -> list[Any]:
     """By row, the rollout."""
     return [table.rollouts.values[code] for code in table.rollouts.codes]
 
 
-def labels_of(table: RolloutTable, field: str) -> list[Any]:
+def labels_of(table: Rollouts, field: str) -> list[Any]:
     labels = table.labels[field]
     return [labels.values[code] if code >= 0 else None for code in labels.codes]
 
 
-def numbers_of(table: RolloutTable, field: str) -> list[Any]:
+def numbers_of(table: Rollouts, field: str) -> list[Any]:
     return table.numbers[field].as_found()
 
 
-def content(table: RolloutTable) -> dict[str, Any]:
+def content(table: Rollouts) -> dict[str, Any]:
     """All that a table says, whatever codes it uses."""
     return {
         "starts": table.starts.tolist(),
@@ -533,7 +532,7 @@ def test_duplicates_may_be_kept(read: Reader, duplicates: Duplicates, x: list[in
 
 def test_two_agents_are_no_duplicates(read: Reader) -> None:
     table = read([row(0, 0, agent_ref={"name": name}, x=x) for x, name in enumerate("ab")])
-    assert (table.n_units, numbers_of(table, "x")) == (2, [0, 1])
+    assert (table.n_tasks, numbers_of(table, "x")) == (2, [0, 1])
 
 
 # --- worker processes -----------------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ import pytest
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from rewardcli import parallel as engine
 from rewardcli.errors import DataError, LineError
-from rewardcli.reader import ReadOptions, engine, find_fields, read, read_rows, sources
+from rewardcli.reader import ReadOptions, find_fields, read, read_rows, sources
 from rewardcli.reader.arrange import Rows, arrange
 from rewardcli.reader.columns import Fields
 from rewardcli.reader.sources import Part, expand, lines_before, parts_of, read_batches, seekable
-from rewardcli.table import Column
+from rewardcli.rollouts import Column
 
 
 def rows(count: int, first: int = 0) -> bytes:
@@ -215,7 +216,7 @@ def test_a_table_in_memory(memory: Any, tmp_path: Path) -> None:
     with memory.open("/a.parquet", "wb") as file:
         write_table_file(read_rows(["memory://a.jsonl"], fields, options), file, tmp_path)
     found = load("memory://a.parquet")
-    assert arrange(found).n_units == 9
+    assert arrange(found).n_tasks == 9
     assert found.where(4) == "memory://a.parquet:5"
 
 

@@ -33,7 +33,8 @@ from rewardcli import (
     UsageError,
     compute_aggregate_metrics,
 )
-from rewardcli.server import create_app, listen, mount_aggregate_metrics
+from rewardcli.nemo_gym.server import listen
+from rewardcli.server import create_app, mount_aggregate_metrics
 
 WORD = "wörd"
 HOOKS = """

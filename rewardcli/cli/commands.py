@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DataError, FieldError, RewardcliError, UsageError
+from ..nemo_gym.hooks import load_hooks
 from .app import command
-from .hooks import load_hooks
 from .options import OUTPUT, SCORING, Output, Reading, Scoring, option
 
 if TYPE_CHECKING:
-    from ..passk import ScoreSpec
     from ..results import Record
-    from ..table import RolloutTable
+    from ..rollouts import Rollouts
+    from ..scores import ScoreSpec
 
 _AS_JSON = Output(format="json")
 
@@ -27,7 +27,7 @@ _AS_JSON = Output(format="json")
 
 @contextmanager
 def _progress(output: Output) -> Iterator[Any]:
-    from ..output import ProgressBar
+    from ..output.formats import ProgressBar
 
     bar = None if output.quiet else ProgressBar()
     try:
@@ -39,7 +39,7 @@ def _progress(output: Output) -> Iterator[Any]:
 
 def _read(
     reading: Reading, output: Output, scores: "Sequence[ScoreSpec]", answer: str | None, by: str | None = None
-) -> "RolloutTable":
+) -> "Rollouts":
     """The table of measured rollouts with the fields that a command needs, and notes on what the user should know."""
     from ..reader import arrange, find_fields, read_rows
     from ..reader.read import check_fields
@@ -74,7 +74,7 @@ def _read(
 _NO_SCORE = "name a field of numbers or booleans with --score NAME=FIELD"
 
 
-def _tell(output: Output, table: "RolloutTable", skipped: Sequence[str]) -> None:
+def _tell(output: Output, table: "Rollouts", skipped: Sequence[str]) -> None:
     for text in table.notes:
         output.note(text)
     if skipped:
@@ -83,7 +83,7 @@ def _tell(output: Output, table: "RolloutTable", skipped: Sequence[str]) -> None
         output.note(f"{coverage['coverage/masked_rollouts']} masked rollouts are left out of the numbers")
 
 
-def _coverage_records(table: "RolloutTable") -> "list[Record]":
+def _coverage_records(table: "Rollouts") -> "list[Record]":
     from ..results import Record
 
     return [Record("coverage", None, key.removeprefix("coverage/"), value) for key, value in table.coverage().items()]
@@ -115,7 +115,7 @@ def _parse_ks(text: str | None) -> list[int] | None:
     return sorted({int(part) for part in ks})
 
 
-def _restrict(records: "list[Record]", ks: list[int] | None, table: "RolloutTable") -> "list[Record]":
+def _restrict(records: "list[Record]", ks: list[int] | None, table: "Rollouts") -> "list[Record]":
     """The records at the chosen k, `per_sample_aggregate` whole."""
     from ..results import PER_SAMPLE
 
@@ -124,7 +124,7 @@ def _restrict(records: "list[Record]", ks: list[int] | None, table: "RolloutTabl
     lengths = table.starts[1:] - table.starts[:-1]
     longest = int(lengths.max(initial=0))
     if ks[-1] > longest:
-        from ..table import key_name
+        from ..keys import key_name
 
         task = table.tasks.values[table.tasks.codes[int(lengths.argmax())]] if len(lengths) else "none"
         raise DataError(
@@ -134,12 +134,12 @@ def _restrict(records: "list[Record]", ks: list[int] | None, table: "RolloutTabl
     return [record for record in records if record.metric == PER_SAMPLE or record.k is None or record.k in ks]
 
 
-def _title(name: str, reading: Reading, table: "RolloutTable") -> str:
+def _title(name: str, reading: Reading, table: "Rollouts") -> str:
     from ..reader.sources import STDIN
 
     shown = ", ".join("<stdin>" if path == STDIN else path for path in reading.rollouts[:3])
     more = ", …" if len(reading.rollouts) > 3 else ""
-    return f"{name} · {shown}{more} · {table.n_units:,} tasks · {table.n_rollouts:,} rollouts"
+    return f"{name} · {shown}{more} · {table.n_tasks:,} tasks · {table.n_rollouts:,} rollouts"
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -160,8 +160,9 @@ def profile(
 
     Writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json.
     """
-    from ..output import Report, profile_records, profile_tables
-    from ..profile import profile_files, profile_json, write_profile
+    from ..analyses.profile import profile_json
+    from ..nemo_gym.files import profile_files, write_profile
+    from ..output.formats import Report, profile_records, profile_tables
     from ..reader.read import forked_jobs
     from ..reader.sources import sibling
 
@@ -208,8 +209,8 @@ def passk(
     ] = None,
 ) -> None:
     """Compute pass@k, the average of the first k, majority@k and their spread."""
-    from ..output import Report, passk_table
-    from ..passk import table_records
+    from ..analyses.passk import table_records
+    from ..output.formats import Report, passk_table
     from ..results import metrics_json
 
     ks, specs = _parse_ks(k), scoring.specs()
@@ -242,8 +243,8 @@ def subsets(
     ] = None,
 ) -> None:
     """Compute the numbers of passk for every subset of the tasks."""
-    from ..output import Report, passk_table
-    from ..passk import subset_records
+    from ..analyses.passk import subset_records
+    from ..output.formats import Report, passk_table
     from ..results import metrics_json
 
     ks, specs = _parse_ks(k), scoring.specs()
@@ -284,7 +285,7 @@ def highest_k(
     ] = None,
 ) -> None:
     """Pick the numbers at the highest k, from rollouts or from a metrics file (.json)."""
-    from ..output import Report, highest_k_table
+    from ..output.formats import Report, highest_k_table
     from ..results import USUAL_PATTERNS, highest_k, match_pattern, metrics_json, record_of_key
 
     specs = scoring.specs()
@@ -294,12 +295,12 @@ def highest_k(
     if any(path.endswith(".json") for path in reading.rollouts):
         if len(reading.rollouts) > 1:
             raise UsageError("a metrics file is read alone", "name one .json file, or rollouts")
-        from ..metrics_file import read_metrics
+        from ..nemo_gym.metrics_file import read_metrics
 
         metrics, coverage = read_metrics(reading.rollouts[0])
         title = f"highest k · {reading.rollouts[0]}"
     else:
-        from ..passk import table_records
+        from ..analyses.passk import table_records
 
         table = _read(reading, output, specs, scoring.answer_key)
         everything = metrics_json(table_records(table.measured(), specs, scoring.answer_key))
@@ -343,8 +344,8 @@ def aggregate(
 
     Writes <stem>_aggregate_metrics.json.
     """
-    from ..aggregate import aggregate_agents
-    from ..output import Report, aggregate_records, aggregate_tables, write_report
+    from ..nemo_gym.aggregate import aggregate_agents
+    from ..output.formats import Report, aggregate_records, aggregate_tables, write_report
     from ..reader import arrange, find_fields, read_rows
     from ..reader.sources import expand, kept_for_again, parts_of
 
@@ -380,7 +381,7 @@ def extract(
     quiet: Annotated[bool, option(OUTPUT, "--quiet", "-q", help="No notes on standard error.")] = False,
 ) -> None:
     """Keep the numbers of rollouts as a Parquet table, which every command accepts in place of the rollouts."""
-    from ..files import make_sure_of_folder, written
+    from ..output.files import make_sure_of_folder, written
     from ..reader import arrange, find_fields, read_rows
     from ..reader.parquet import load_pyarrow, table_fields, write_table_file
     from ..reader.read import check_fields
@@ -437,7 +438,7 @@ def serve(
     try:
         import uvicorn  # noqa: F401 - its absence is told before anything is done
 
-        from ..server import create_app, listen, run
+        from ..nemo_gym.server import create_app, listen, run
     except ModuleNotFoundError as error:
         raise RewardcliError(f"serve needs {error.name}", 'pip install "rewardcli[serve]"') from error
     application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)

@@ -11,9 +11,9 @@ import typer
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..output import Report
-    from ..passk import ScoreSpec
+    from ..output.formats import Report
     from ..reader import ReadOptions
+    from ..scores import ScoreSpec
 
 __all__ = ["OUTPUT", "READING", "SCORING", "FileForm", "Output", "Reading", "Scoring", "option"]
 
@@ -113,7 +113,7 @@ class Scoring:
 
     def specs(self) -> "list[ScoreSpec]":
         """The scores that are asked for."""
-        from ..passk import ScoreSpec
+        from ..scores import ScoreSpec
 
         specs = [ScoreSpec.parse(text) for text in self.score or ["accuracy=reward"]]
         names = [spec.name for spec in specs]
@@ -142,7 +142,7 @@ class Output:
     def note(self, text: str) -> None:
         """Tells the user something, unless they want none of it."""
         if not self.quiet:
-            from ..output import note
+            from ..output.formats import note
 
             note(text)
 
@@ -159,7 +159,7 @@ class Output:
 
     def prepare(self, sources: Sequence[str]) -> tuple[Path, str]:
         """The same place, after a look whether it can be written to: better now than when everything has been read."""
-        from ..files import make_sure_of_folder
+        from ..output.files import make_sure_of_folder
 
         folder, stem = self.place(sources)
         make_sure_of_folder(folder)
@@ -167,7 +167,7 @@ class Output:
 
     def emit(self, report: "Report", sources: Sequence[str], name: str) -> None:
         """Shows a report, and writes it if that is wanted."""
-        from ..output import show, write_report
+        from ..output.formats import show, write_report
 
         if self.write:
             folder, stem = self.place(sources)

@@ -1,4 +1,4 @@
-"""The one reader: files of rollouts in, a `RolloutTable` out."""
+"""The one reader: files of rollouts in, a `Rollouts` out."""
 
 from .arrange import Rows, arrange, merge_chunks
 from .read import ReadOptions, find_fields, read_inputs, read_rows

@@ -1,4 +1,4 @@
-"""Chunks joined in order, then sorted by task, agent and rollout into a `RolloutTable`."""
+"""Chunks joined in order, then sorted by task, agent and rollout into a `Rollouts`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..table import DEFAULT_AGENT, Column, Labels, RolloutTable, key_name
+from ..keys import key_name
+from ..rollouts import DEFAULT_AGENT, Column, Labels, Rollouts
 from .columns import Chunk
 
 __all__ = ["Duplicates", "Rows", "arrange", "by_appearance", "merge_chunks", "merge_orders", "with_agents"]
@@ -169,7 +170,7 @@ def with_agents(rows: Rows, agents: Labels) -> Rows:
 
 def arrange(
     rows: Rows, duplicates: Duplicates = "error", task_hint: str = "name its field with --task-key"
-) -> RolloutTable:
+) -> Rollouts:
     """Sorts rows into a table.
 
     Args:
@@ -208,7 +209,7 @@ def arrange(
     def moved(columns: dict[str, list[tuple[int, Column]]]) -> dict[str, Column]:
         return {name: Column.merge(columns.pop(name), len(order), places) for name in list(columns)}
 
-    return RolloutTable(
+    return Rollouts(
         starts=np.append(first, len(unit)).astype(np.int64),
         tasks=task.take(order[first]),
         agents=agent.take(order[first]),

@@ -10,20 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..table import (
-    ABSENT,
-    BOOLEAN,
-    FLOAT,
-    INFINITE,
-    INTEGER,
-    NAN,
-    NOT_A_NUMBER,
-    NULL,
-    Column,
-    Labels,
-    answer_key,
-    canonical_key,
-)
+from ..keys import canonical_answer, canonical_key
+from ..rollouts import ABSENT, BOOLEAN, FLOAT, INFINITE, INTEGER, NAN, NOT_A_NUMBER, NULL, Column, Labels
 from .layout import NO_NUMBER, UNSET, Layout, RowColumns
 
 __all__ = ["LINE_KEY", "REWARD", "Chunk", "ChunkBuilder", "Fields", "column_of", "label_paths"]
@@ -245,7 +233,7 @@ class Chunk:
         lines: By row, its line in the part, counted from 1.
         task, rollout, agent: The keys.
         masked: By row, whether it is masked.
-        numbers, usage, labels: As in `RolloutTable`.
+        numbers, usage, labels: As in `Rollouts`.
         orders: The fields of every row that has one which no row before it has, in the row's order.
         places: By row, where it starts, in bytes from the start of the file.
         skipped: The lines that are no rollouts, as (line in the part, reason).
@@ -306,7 +294,7 @@ class ChunkBuilder:
         self._numbers: dict[str, list[tuple[int, Column]]] = {}
         self._usage: dict[str, list[tuple[int, Column]]] = {}
         self._task, self._rollout, self._agent = (_Coder(canonical_key) for _ in range(3))
-        self._labels = {name: _Coder(answer_key) for name in fields.answers}
+        self._labels = {name: _Coder(canonical_answer) for name in fields.answers}
         self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
 
     def add(

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ..table import BOOLEAN, FLOAT, INTEGER, NULL
+from ..rollouts import BOOLEAN, FLOAT, INTEGER, NULL
 from .shorten import LONG_ROW, shortened
 
 __all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up", "without_surrogates"]

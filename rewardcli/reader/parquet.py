@@ -13,7 +13,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import DataError
-from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
+from ..keys import JsonText, canonical_answer, canonical_key, key_name
+from ..rollouts import Column, Labels
 from .arrange import Rows
 from .columns import LINE_KEY, REWARD, Chunk, Fields, column_of
 from .layout import UNSET
@@ -220,6 +221,6 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         numbers=found["number."],
         usage=found["usage."],
         labels={name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
-        | {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers},
+        | {name: _labels(table, f"label.{name}", canonical_answer) for name in fields.answers},
         orders=[tuple(names) for names in json.loads(table.schema.metadata.get(_ORDERS_KEY, b"[]"))],
     )

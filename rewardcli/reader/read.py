@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, FieldError, LineError, UsageError
-from ..table import Labels
+from ..parallel import EngineName, InProcess, available_cores, can_fork, make_engine
+from ..rollouts import Labels
 from .arrange import Rows, merge_chunks
 from .columns import LINE_KEY, USAGE, Chunk, ChunkBuilder, Fields, label_paths
-from .engine import EngineName, InProcess, available_cores, can_fork, make_engine
 from .layout import UNSET, load_row, look_up
 from .parquet import read_table_file, table_fields
 from .sources import (

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardcli.table import (
+from rewardcli.keys import JsonText, canonical_answer, canonical_json, canonical_key, key_name, names_of, sorting_order
+from rewardcli.rollouts import (
     ABSENT,
     BOOLEAN,
     FLOAT,
@@ -19,15 +20,8 @@ from rewardcli.table import (
     NOT_A_NUMBER,
     NULL,
     Column,
-    JsonText,
     Labels,
-    RolloutTable,
-    answer_key,
-    canonical_json,
-    canonical_key,
-    key_name,
-    names_of,
-    sorting_order,
+    Rollouts,
 )
 
 few_examples = settings(max_examples=40, deadline=None)
@@ -102,13 +96,13 @@ def test_keys_of_different_kinds_differ_even_if_they_look_alike() -> None:
     ids=repr,
 )
 def test_answer_key(value: object, key: Hashable) -> None:
-    assert answer_key(value) == key
+    assert canonical_answer(value) == key
 
 
 @given(one=json_scalars, other=st.sampled_from([0, 1, 0.0, 1.0, False, True, "", "0", None]) | json_scalars)
 @few_examples
 def test_scalar_answers_are_equal_as_in_python(one: object, other: object) -> None:
-    assert (answer_key(one) == answer_key(other)) == (one == other)
+    assert (canonical_answer(one) == canonical_answer(other)) == (one == other)
 
 
 @pytest.mark.parametrize(
@@ -326,12 +320,12 @@ def test_missing_values_are_counted_by_reason() -> None:
 Units = dict[tuple[str, str], list[tuple[str, bool]]]
 
 
-def table(units: Units) -> RolloutTable:
+def table(units: Units) -> Rollouts:
     """A table in which every column of a row says which row it is."""
     rows = [row for unit in units.values() for row in unit]
     names = [name for name, _ in rows]
     numbers = column(*((float(name), INTEGER) for name in names))
-    return RolloutTable(
+    return Rollouts(
         starts=np.cumsum([0, *map(len, units.values())]),
         tasks=labels(*(task for task, _ in units)),
         agents=labels(*(agent for _, agent in units)),
@@ -344,7 +338,7 @@ def table(units: Units) -> RolloutTable:
     )
 
 
-def units_of(found: RolloutTable) -> Units:
+def units_of(found: Rollouts) -> Units:
     """The units back from the table, after a look at whether all columns were treated alike."""
     names = rows_of(found.rollouts)
     whole = [int(str(name)) for name in names]
@@ -354,7 +348,7 @@ def units_of(found: RolloutTable) -> Units:
     assert found.n_rollouts == len(names) == found.starts[-1]
     rows = [(str(name), bool(masked)) for name, masked in zip(names, found.masked, strict=True)]
     units = list(zip(map(str, rows_of(found.tasks)), map(str, rows_of(found.agents)), strict=True))
-    assert found.n_units == len(units)
+    assert found.n_tasks == len(units)
     return {unit: rows[found.starts[u] : found.starts[u + 1]] for u, unit in enumerate(units)}
 
 
@@ -378,14 +372,14 @@ def test_keep_rows_keeps_all_units() -> None:
 
 @pytest.mark.parametrize("keep", list(itertools.product([False, True], repeat=len(EXAMPLE))))
 def test_keep_units_keeps_their_rows_and_no_others(keep: tuple[bool, ...]) -> None:
-    kept = table(EXAMPLE).keep_units(np.array(keep))
+    kept = table(EXAMPLE).keep_tasks(np.array(keep))
     assert units_of(kept) == dict(itertools.compress(EXAMPLE.items(), keep))
 
 
 def test_keeping_leaves_the_table_itself_alone() -> None:
     whole = table(EXAMPLE)
     whole.keep_rows(np.zeros(6, np.bool_))
-    whole.keep_units(np.zeros(4, np.bool_))
+    whole.keep_tasks(np.zeros(4, np.bool_))
     assert units_of(whole) == EXAMPLE
 
 

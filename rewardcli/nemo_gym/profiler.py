@@ -11,15 +11,15 @@ import numpy as np
 from msgspec import UNSET
 
 from .. import metrics as m
-from ..files import written
+from ..analyses.profile import STATISTICS, Columns, Profile, as_dicts, listed
+from ..completion import Matching, completion_of, match_inputs, require_complete
+from ..metrics.histogram import Histogram
+from ..output.files import written
 from ..reader.arrange import arrange
 from ..reader.columns import Fields
-from ..reader.inputs import Matching, completion_of, match_inputs, require_complete
 from ..reader.read import AGENT_KEY, ROLLOUT_KEY, TASK_KEY, rows_of_dicts
 from ..reader.sources import output_stem
 from .files import PYTHON_PARTIAL
-from .histogram import Histogram
-from .statistics import STATISTICS, Columns, Profile, as_dicts, listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -202,7 +202,7 @@ def task_dicts(profile: Profile, samples: Sequence[dict[str, Any]], histograms: 
     starts = table.starts.tolist()
     columns["rollout_infos"] = [infos[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
     columns["agent_ref"] = profile.unit_agents()
-    return as_dicts(columns, table.n_units)
+    return as_dicts(columns, table.n_tasks)
 
 
 def _unit_histograms(profile: Profile) -> Columns:

@@ -1,13 +1,11 @@
-"""The columns every metric is computed from: `RolloutTable`, and the keys that name its rows.
+"""Rollouts as columns, which every number is computed from.
 
-Rows are sorted by task, agent and rollout. A *unit* is one task attempted by one agent; its rows are
-contiguous, so that `starts` describes all units at once.
+Rows are sorted by task, agent and rollout. A *task* here is one task attempted by one agent; its rows are contiguous,
+so that `starts` describes all tasks at once.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Codes, Floats, Ints, Mask
 from .errors import DataError
+from .keys import names_of, sorting_order
 
 __all__ = [
     "ABSENT",
@@ -29,21 +29,10 @@ __all__ = [
     "NOT_A_NUMBER",
     "NULL",
     "Column",
-    "JsonText",
     "Labels",
-    "RolloutTable",
-    "answer_key",
-    "canonical_json",
-    "canonical_key",
-    "key_name",
-    "names_of",
-    "sorting_order",
+    "Rollouts",
 ]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Codes = NDArray[np.int32]
-Mask = NDArray[np.bool_]
 
 # What stood in a field, by row. Everything below INTEGER is a reason why a number is missing.
 ABSENT, NULL, NOT_A_NUMBER, NAN, INFINITE, INTEGER, FLOAT, BOOLEAN = range(8)
@@ -51,102 +40,6 @@ MISSING_REASONS = {ABSENT: "absent", NULL: "null", NOT_A_NUMBER: "not a number",
 
 # The agent of rollouts that name none.
 DEFAULT_AGENT = "agent"
-
-
-# --- keys: task and rollout indices, agents, answers, subset values -------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class JsonText:
-    """A key that is neither number nor text, by its canonical JSON; never equal to the text that looks like it."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _integral(value: Any) -> Any:
-    """The value with every float that is a whole number as an int, so that 1 and 1.0 have one text."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, dict):
-        return {str(key): _integral(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_integral(item) for item in value]
-    return value
-
-
-def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no spaces, 1.0 as 1.
-
-    >>> canonical_json({"b": [1.0, True], "a": None})
-    '{"a":null,"b":[1,true]}'
-    """
-    try:
-        return json.dumps(_integral(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    except RecursionError as error:
-        raise DataError("a value used as a key is nested too deeply", "name another field as the key") from error
-
-
-def canonical_key(value: Any) -> Hashable | None:
-    """A JSON value as a key: 1 equals 1.0, while "1", 1 and true differ; None where there is no key."""
-    if isinstance(value, bool) or (value is not None and not isinstance(value, (str, int, float))):
-        return JsonText(canonical_json(value))
-    if isinstance(value, float):
-        return None if math.isnan(value) else int(value) if value.is_integer() else value
-    return value
-
-
-def answer_key(value: Any) -> Hashable | None:
-    """A JSON value as an answer, equal as in Python: 1, 1.0 and true are one; None where there is no answer."""
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, Hashable) and not isinstance(value, (str, int, float, tuple, type(None))):
-        return value
-    return canonical_key(value)
-
-
-def key_name(value: Hashable) -> str:
-    """How a key is printed: a text as it is, any other value as its JSON text."""
-    if isinstance(value, (str, JsonText)):
-        return str(value)
-    return canonical_json(value)
-
-
-def names_of(values: Sequence[Hashable]) -> list[str]:
-    """The names of distinct keys: as `key_name`, `(empty)` for "", and a text quoted only where it would collide.
-
-    >>> names_of([1, "1", "a", ""])
-    ['1', '"1"', 'a', '(empty)']
-    """
-    texts = {value for value in values if isinstance(value, str) and value}
-    taken = {"(empty)" if value == "" else key_name(value) for value in values if value not in texts}
-
-    def name(value: Hashable) -> str:
-        if value not in texts:
-            return "(empty)" if value == "" else key_name(value)
-        quoted = str(value)
-        while quoted in taken or (quoted != value and quoted in texts):
-            quoted = json.dumps(quoted, ensure_ascii=False)
-        return quoted
-
-    return [name(value) for value in values]
-
-
-def sorting_order(values: Sequence[Hashable]) -> Ints:
-    """The positions of the keys in order: numbers, then text by code point, then the rest by its JSON text."""
-    if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
-        return np.argsort(np.array(values, dtype=np.int64), kind="stable")
-
-    def rank(position: int) -> tuple[int, Any]:
-        value = values[position]
-        return (1, value) if isinstance(value, str) else (2, str(value)) if isinstance(value, JsonText) else (0, value)
-
-    return np.array(sorted(range(len(values)), key=rank), dtype=np.int64)
-
-
-# --- columns --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -369,7 +262,7 @@ def _held(exact: NDArray[np.object_]) -> Mask:
 
 
 @dataclass(slots=True)
-class RolloutTable:
+class Rollouts:
     """Rollouts as columns, sorted by task, agent and rollout.
 
     Attributes:
@@ -404,14 +297,14 @@ class RolloutTable:
         return len(self.masked)
 
     @property
-    def n_units(self) -> int:
+    def n_tasks(self) -> int:
         """How many (task, agent) pairs there are."""
         return len(self.starts) - 1
 
     def by_first_rollout(self, field: str) -> Labels:
         """By unit, the label of its first rollout; -1 for a unit without rollouts."""
         labels = self.labels[field]
-        codes = np.full(self.n_units, -1, np.int32)
+        codes = np.full(self.n_tasks, -1, np.int32)
         filled = np.diff(self.starts) > 0
         codes[filled] = labels.codes[self.starts[:-1][filled]]
         return Labels(codes, labels.values, labels.present)
@@ -420,7 +313,7 @@ class RolloutTable:
         """By row, the code of its agent."""
         return np.repeat(self.agents.codes, np.diff(self.starts))
 
-    def keep_rows(self, keep: Mask) -> RolloutTable:
+    def keep_rows(self, keep: Mask) -> Rollouts:
         """The table with some of the rows; all units stay, even if empty."""
         if keep.all():
             return self
@@ -436,7 +329,7 @@ class RolloutTable:
             labels={name: labels.take(keep) for name, labels in self.labels.items()},
         )
 
-    def keep_units(self, keep: Mask) -> RolloutTable:
+    def keep_tasks(self, keep: Mask) -> Rollouts:
         """The table with some of the units and their rows."""
         if keep.all():
             return self
@@ -444,11 +337,11 @@ class RolloutTable:
         starts = np.concatenate([kept.starts[:-1][keep], kept.starts[-1:]])
         return replace(kept, starts=starts, tasks=self.tasks.take(keep), agents=self.agents.take(keep))
 
-    def measured(self) -> RolloutTable:
+    def measured(self) -> Rollouts:
         """The table without masked rollouts."""
         return self.keep_rows(~self.masked)
 
-    def of_agent(self, agent: str | None) -> RolloutTable:
+    def of_agent(self, agent: str | None) -> Rollouts:
         """The rollouts of one agent; all of them for None.
 
         Raises:
@@ -459,7 +352,7 @@ class RolloutTable:
         names = self.agent_names()
         if agent not in names:
             raise DataError(f"no rollout is of the agent '{agent}'", f"the agents are {', '.join(names[:12])}")
-        return self.keep_units(self.agents.codes == names.index(agent))
+        return self.keep_tasks(self.agents.codes == names.index(agent))
 
     def agent_names(self) -> list[str]:
         """The agents' names, in the order of their codes."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
+from ..reader.read import Progress
+from ..results import CSV_FIELDS, PER_SAMPLE, Record, csv_rows, record_of_key
 from .files import written
-from .reader.read import Progress
-from .results import CSV_FIELDS, PER_SAMPLE, Record, csv_rows, record_of_key
 
 if TYPE_CHECKING:
-    from .profile import Profile
+    from ..analyses.profile import Profile
 
 __all__ = [
     "Format",

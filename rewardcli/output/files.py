@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import RewardcliError
+from ..errors import RewardcliError
 
 __all__ = ["make_sure_of_folder", "written"]
 

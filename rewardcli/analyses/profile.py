@@ -12,9 +12,10 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from .. import metrics as m
-from ..reader.inputs import Completion, Matching
+from ..completion import Completion, Matching
+from ..keys import JsonText, key_name
 from ..reader.read import ROLLOUT_KEY, TASK_KEY
-from ..table import BOOLEAN, INTEGER, Column, JsonText, RolloutTable, key_name
+from ..rollouts import BOOLEAN, INTEGER, Column, Rollouts
 
 __all__ = ["STATISTICS", "Columns", "Profile", "as_dicts", "listed", "profile_json"]
 
@@ -35,12 +36,12 @@ class Profile:
         skipped: The lines left out, as messages.
     """
 
-    table: RolloutTable
+    table: Rollouts
     completion: Completion
     skipped: Sequence[str] = ()
 
     @cached_property
-    def measured(self) -> RolloutTable:
+    def measured(self) -> Rollouts:
         """The rollouts that count: those that are not masked."""
         return self.table.measured()
 
@@ -115,7 +116,7 @@ class Profile:
 
     def task_statistics(self, units: slice = slice(None)) -> dict[str, NDArray[Any]]:
         """The statistics of units, in the order of the table."""
-        chosen = range(self.table.n_units)[units]
+        chosen = range(self.table.n_tasks)[units]
         return self.statistics(self.measured.starts[chosen.start : chosen.stop + 1])
 
     def task_counts(self, units: slice = slice(None)) -> Columns:
@@ -153,7 +154,7 @@ class Profile:
             units: The units, in the order of the table.
         """
         table = self.table
-        chosen = range(table.n_units)[units]
+        chosen = range(table.n_tasks)[units]
         rows = slice(int(table.starts[chosen.start]), int(table.starts[chosen.stop]))
         lengths = np.diff(table.starts[chosen.start : chosen.stop + 1])
         tasks = np.repeat(table.tasks.codes[units], lengths).tolist()
@@ -213,7 +214,7 @@ class Profile:
         present = set(self.table.agents.codes.tolist())
         keys = replace(self.table, numbers={}, usage={}, labels={})
         for code, row in enumerate(rows):
-            row.update(keys.keep_units(keys.agents.codes == code).coverage())
+            row.update(keys.keep_tasks(keys.agents.codes == code).coverage())
             row["agent_ref"] = {"name": names[code]}
         return sorted(
             (row for code, row in enumerate(rows) if code in present), key=lambda row: str(row["agent_ref"]["name"])
@@ -223,13 +224,13 @@ class Profile:
         """How many units are solved always (every reward >= 1), never (every reward <= 0), sometimes, or have none."""
         found = self.reward_statistics()
         if found is None:
-            return {"always": 0, "sometimes": 0, "never": 0, "undefined": self.table.n_units}
+            return {"always": 0, "sometimes": 0, "never": 0, "undefined": self.table.n_tasks}
         with np.errstate(invalid="ignore"):
             always, never = int((found.min >= 1).sum()), int((found.max <= 0).sum())
         undefined = int((found.count == 0).sum())
         return {
             "always": always,
-            "sometimes": self.table.n_units - always - never - undefined,
+            "sometimes": self.table.n_tasks - always - never - undefined,
             "never": never,
             "undefined": undefined,
         }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import RewardcliError, UsageError
 
 if TYPE_CHECKING:
-    from ..aggregate import AggregateMetricsMixin
+    from .aggregate import AggregateMetricsMixin
 
 __all__ = ["load_hooks"]
 
@@ -21,7 +21,7 @@ def load_hooks(text: str) -> "AggregateMetricsMixin":
     """
     from importlib import import_module
 
-    from ..aggregate import AggregateMetricsMixin
+    from .aggregate import AggregateMetricsMixin
 
     module_name, colon, class_name = text.partition(":")
     if not (colon and module_name and class_name):

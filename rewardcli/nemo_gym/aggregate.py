@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DataError
+from ..analyses.profile import Profile
+from ..completion import completion_of
+from ..errors import DataError
+from ..keys import canonical_key
+from ..metrics.histogram import Histogram
+from ..reader.arrange import Rows, arrange
+from ..reader.columns import Fields
+from ..reader.layout import load_row
+from ..reader.read import TASK_KEY, rows_of_dicts
+from ..reader.sources import Part, read_batches
+from ..rollouts import DEFAULT_AGENT, Labels, Rollouts
 from .models import AggregateMetrics, AggregateMetricsRequest
-from .profile import PYTHON_FIELDS, Histogram, Profile, task_dicts
-from .reader.arrange import Rows, arrange
-from .reader.columns import Fields
-from .reader.inputs import completion_of
-from .reader.layout import load_row
-from .reader.read import TASK_KEY, rows_of_dicts
-from .reader.sources import Part, read_batches
-from .table import DEFAULT_AGENT, Labels, RolloutTable, canonical_key
+from .profiler import PYTHON_FIELDS, task_dicts
 
 __all__ = [
     "AggregateMetricsMixin",
@@ -94,7 +97,7 @@ def group_by_task(responses: Sequence[dict[str, Any]]) -> Tasks:
 
 
 def aggregate_table(
-    table: RolloutTable,
+    table: Rollouts,
     tasks: Callable[[], Tasks],
     compute_metrics_fn: ComputeMetrics | None = None,
     get_key_metrics_fn: KeyMetrics | None = None,
@@ -112,7 +115,7 @@ def aggregate_table(
     """
     profile = Profile(table, completion_of(table, None))
     sample = {"agent_ref": {"name": DEFAULT_AGENT}}
-    groups = task_dicts(profile, [dict(sample) for _ in range(table.n_units)], histograms=False)
+    groups = task_dicts(profile, [dict(sample) for _ in range(table.n_tasks)], histograms=False)
     agent_metrics = profile.agent_rows()[0]
     del agent_metrics["agent_ref"]
     if compute_metrics_fn is not None:
@@ -243,7 +246,7 @@ def _rows_again(parts: Sequence[Part], wanted: set[int]) -> Iterator[tuple[int, 
 
 
 def aggregate_agents(
-    table: RolloutTable, parts: Sequence[Part] | None, mixin: AggregateMetricsMixin | None
+    table: Rollouts, parts: Sequence[Part] | None, mixin: AggregateMetricsMixin | None
 ) -> list[dict[str, Any]]:
     """The aggregate metrics of every agent, sorted by its name.
 
@@ -255,10 +258,10 @@ def aggregate_agents(
     names = table.agent_names()
     entries = []
     for code in np.unique(table.agents.codes).tolist():
-        mine = table.keep_units(table.agents.codes == code)
-        alone = replace(mine, agents=Labels(np.zeros(mine.n_units, np.int32), [DEFAULT_AGENT]))
+        mine = table.keep_tasks(table.agents.codes == code)
+        alone = replace(mine, agents=Labels(np.zeros(mine.n_tasks, np.int32), [DEFAULT_AGENT]))
 
-        def tasks(table: RolloutTable = alone) -> Tasks:
+        def tasks(table: Rollouts = alone) -> Tasks:
             if parts is None:
                 raise DataError("--hooks needs the rollouts themselves", "name files of JSON rows, not tables")
             measured = table.measured()

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from ..table import DEFAULT_AGENT, Labels, RolloutTable, key_name
-from .arrange import Rows, by_appearance, with_agents
+from .errors import DataError
+from .keys import key_name
+from .reader.arrange import Rows, by_appearance, with_agents
+from .rollouts import DEFAULT_AGENT, Labels, Rollouts
 
 __all__ = ["Completion", "Matching", "completion_of", "match_inputs"]
 
@@ -114,7 +115,7 @@ class Completion:
     summary: dict[str, int | float]
 
 
-def completion_of(table: RolloutTable, matching: Matching | None, agent: str | None = None) -> Completion:
+def completion_of(table: Rollouts, matching: Matching | None, agent: str | None = None) -> Completion:
     """Compares the rollouts of a table with what was expected; without inputs, they are what was expected.
 
     Args:
@@ -138,12 +139,12 @@ def completion_of(table: RolloutTable, matching: Matching | None, agent: str | N
     return Completion(by_unit, _summary(expected, completed, extra=len(matching.extra())))
 
 
-def _unit_keys(table: RolloutTable, matching: Matching) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+def _unit_keys(table: Rollouts, matching: Matching) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
     """One number for each (task, agent): how many agents there are, the number of every input and of every unit."""
     inputs = matching.inputs
     present = np.diff(table.starts)
     agents = Labels.merge([inputs.agent, table.agents, Labels(np.zeros(1, np.int32), [DEFAULT_AGENT])])
-    of_input, of_unit, default = np.split(agents.codes, [len(inputs), len(inputs) + table.n_units])
+    of_input, of_unit, default = np.split(agents.codes, [len(inputs), len(inputs) + table.n_tasks])
     tasks = Labels.merge([inputs.task, table.tasks])
     input_task, unit_task = np.split(tasks.codes.astype(np.int64), [len(inputs)])
     # An input that names no agent has that of its rollout, else that of the task's first unit.

@@ -12,19 +12,19 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from ..analyses.profile import Profile, listed
+from ..completion import Matching, completion_of, match_inputs, require_complete
 from ..errors import DataError
-from ..files import written
+from ..output.files import written
+from ..parallel import make_engine
 from ..reader.arrange import Duplicates, arrange
 from ..reader.columns import Fields
-from ..reader.engine import make_engine
-from ..reader.inputs import Matching, completion_of, match_inputs, require_complete
 from ..reader.layout import UNNAMEABLE, load_row
 from ..reader.read import TASK_KEY, Progress, ReadOptions, find_fields, forked_jobs, read_inputs, read_rows
 from ..reader.sources import ahead, expand, output_stem, seekable
-from .statistics import Profile, listed
 
 if TYPE_CHECKING:
-    from ..models import RewardProfileConfig
+    from .models import RewardProfileConfig
 
 __all__ = ["PYTHON_PARTIAL", "SampleRows", "profile_files", "reward_profile", "write_profile"]
 
@@ -154,7 +154,7 @@ def _task_lines(profile: Profile, sample: Callable[[int], Any], workers: int) ->
         return encode_lines(list(map(row_type, *columns)))
 
     blocks = [
-        slice(begin, min(begin + TASKS_AT_ONCE, table.n_units)) for begin in range(0, table.n_units, TASKS_AT_ONCE)
+        slice(begin, min(begin + TASKS_AT_ONCE, table.n_tasks)) for begin in range(0, table.n_tasks, TASKS_AT_ONCE)
     ]
     return make_engine("local", workers).run(lines, blocks)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Literal, Protocol, TypeVar
 
-from ..errors import DataError, RewardcliError
+from .errors import DataError, RewardcliError
 
 __all__ = ["Engine", "InProcess", "OnRay", "WorkerProcesses", "available_cores", "can_fork", "make_engine"]
 
