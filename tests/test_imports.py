@@ -105,6 +105,7 @@ def test_every_public_name_is_there() -> None:
 ROOMS = {
     "arrays": set(),
     "errors": set(),
+    "listener": set(),
     "keys": {"arrays", "errors"},
     "rollouts": {"arrays", "errors", "keys"},
     "parallel": {"errors"},
