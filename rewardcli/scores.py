@@ -76,7 +76,7 @@ class ScoreSpec:
         """The field: at the top level, and in `response.usage` only where it is absent there."""
         nothing = Column.absent(table.n_rollouts)
         top, usage = (columns.get(self.field, nothing).dense() for columns in (table.numbers, table.usage))
-        return top.choose(top.kinds != ABSENT, usage)
+        return top.choose(top.states != ABSENT, usage)
 
     def values(self, table: Rollouts) -> Floats:
         """The score by row; NaN where it is missing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,13 +11,14 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from .. import metrics as m
-from ..completion import Completion, Matching
+from ..completion import Completion
 from ..keys import JsonText, key_name
-from ..reader.read import ROLLOUT_KEY, TASK_KEY
+from ..reader import NEMO_GYM
 from ..rollouts import BOOLEAN, INTEGER, Column, Rollouts
 
 __all__ = ["STATISTICS", "Columns", "Profile", "as_dicts", "listed", "profile_json"]
 
+TASK_KEY, ROLLOUT_KEY = NEMO_GYM.task, NEMO_GYM.index
 STATISTICS = ("mean", "max", "min", "median", "std")
 
 Floats = NDArray[np.float64]
@@ -33,12 +33,10 @@ class Profile:
     Attributes:
         table: All rollouts, masked ones included.
         completion: What was expected.
-        skipped: The lines left out, as messages.
     """
 
     table: Rollouts
     completion: Completion
-    skipped: Sequence[str] = ()
 
     @cached_property
     def measured(self) -> Rollouts:
@@ -67,7 +65,7 @@ class Profile:
     def _whole(self) -> bool:
         """Whether every column is integer, with no gap: only then NeMo Gym's max and min are ints."""
         return all(
-            np.count_nonzero((column.kinds == INTEGER) | (column.kinds == BOOLEAN)) == len(column)
+            np.count_nonzero((column.states == INTEGER) | (column.states == BOOLEAN)) == len(column)
             for column in self.columns.values()
         )
 
@@ -122,7 +120,7 @@ class Profile:
     def task_counts(self, units: slice = slice(None)) -> Columns:
         """How many rollouts units have, and how many were expected."""
         present = np.diff(self.table.starts)[units]
-        expected = self.completion.expected_by_unit[units]
+        expected = self.completion.expected_by_task[units]
         return {
             "num_rollouts": present.tolist(),
             "expected_num_rollouts": expected.tolist(),
@@ -141,11 +139,11 @@ class Profile:
 
     @cached_property
     def _key_texts(self) -> tuple[list[str], list[str]]:
-        return list(map(key_name, self.table.tasks.values)), list(map(key_name, self.table.rollouts.values))
+        return list(map(key_name, self.table.tasks.values)), list(map(key_name, self.table.indices.values))
 
     @cached_property
     def _shown_keys(self) -> tuple[list[Any], list[Any]]:
-        return list(map(_shown, self.table.tasks.values)), list(map(_shown, self.table.rollouts.values))
+        return list(map(_shown, self.table.tasks.values)), list(map(_shown, self.table.indices.values))
 
     def rollout_infos(self, units: slice = slice(None)) -> Columns:
         """By rollout of some units, what a row tells of it: its id and keys, its reward, its usage, its other numbers.
@@ -158,7 +156,7 @@ class Profile:
         rows = slice(int(table.starts[chosen.start]), int(table.starts[chosen.stop]))
         lengths = np.diff(table.starts[chosen.start : chosen.stop + 1])
         tasks = np.repeat(table.tasks.codes[units], lengths).tolist()
-        rollouts = table.rollouts.codes[rows].tolist()
+        rollouts = table.indices.codes[rows].tolist()
         task_texts, rollout_texts = self._key_texts
         shown_tasks, shown_rollouts = self._shown_keys
         columns: Columns = {
@@ -172,7 +170,7 @@ class Profile:
     def _rewards(self, rows: slice) -> Columns:
         """The rewards as they stood in the rows; a number in the usage wins."""
         top, usage = (columns.get("reward") for columns in (self.table.numbers, self.table.usage))
-        found = [UNSET] * (rows.stop - rows.start) if top is None else top.take(rows).as_found(UNSET)
+        found = [UNSET] * (rows.stop - rows.start) if top is None else top.take(rows).as_read(UNSET)
         if usage is not None:
             inner = usage.take(rows).numbers(UNSET)
             found = [first if second is UNSET else second for first, second in zip(found, inner, strict=True)]
@@ -192,9 +190,9 @@ class Profile:
             for code, several in zip(table.agents.codes.tolist(), shared.tolist(), strict=True)
         ]
 
-    def first_inputs(self, matching: Matching) -> list[int]:
+    def first_inputs(self) -> list[int]:
         """By unit, the position of the input of its lowest rollout."""
-        return matching.input_of[self.table.positions[self.table.starts[:-1]]].tolist()  # type: ignore[no-any-return]
+        return self.table.inputs()[self.table.starts[:-1]].tolist()  # type: ignore[no-any-return]
 
     # --- rows by agent
 
@@ -214,7 +212,7 @@ class Profile:
         present = set(self.table.agents.codes.tolist())
         keys = replace(self.table, numbers={}, usage={}, labels={})
         for code, row in enumerate(rows):
-            row.update(keys.keep_tasks(keys.agents.codes == code).coverage())
+            row.update({f"coverage/{k}": n for k, n in keys.take_tasks(keys.agents.codes == code).coverage().items()})
             row["agent_ref"] = {"name": names[code]}
         return sorted(
             (row for code, row in enumerate(rows) if code in present), key=lambda row: str(row["agent_ref"]["name"])

@@ -19,10 +19,16 @@ from ..errors import RewardcliError
 from .coercion import PlainValues
 from .options import Output, Reading, Scoring
 
-__all__ = ["app", "command", "main"]
+__all__ = ["app", "command", "main", "spell_option"]
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
 _GROUPS = (Reading, Scoring, Output)
+
+
+def spell_option(name: str, value: str | None) -> str:
+    """A setting as the command line has it."""
+    option = "--" + name.replace("_", "-")
+    return option if value is None else f"{option} {value}"
 
 
 @contextmanager
@@ -38,7 +44,7 @@ def _boundary() -> Iterator[None]:
     except RewardcliError as error:
         print(f"Error: {error.message}", file=sys.stderr)
         if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
+            print(f"Hint: {error.hint_for(spell_option)}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,17 +1,16 @@
 """The commands: one small function each, which import what they need when they run."""
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError, FieldError, RewardcliError, UsageError
+from ..errors import DataError, FieldError, RewardcliError, UsageError, spell_settings
 from ..nemo_gym.hooks import load_hooks
-from .app import command
+from .app import command, spell_option
 from .options import OUTPUT, SCORING, Output, Reading, Scoring, option
 
 if TYPE_CHECKING:
@@ -26,44 +25,42 @@ _AS_JSON = Output(format="json")
 
 
 @contextmanager
-def _progress(output: Output) -> Iterator[Any]:
+def _listening(output: Output) -> Iterator[Any]:
     from ..output.formats import ProgressBar
 
-    bar = None if output.quiet else ProgressBar()
+    bar = ProgressBar(shown=not output.quiet)
     try:
         yield bar
     finally:
-        if bar:
-            bar.end()
+        bar.end()
+    for _, text in bar.notes:
+        output.note(spell_settings(text, spell_option))
 
 
 def _read(
     reading: Reading, output: Output, scores: "Sequence[ScoreSpec]", answer: str | None, by: str | None = None
 ) -> "Rollouts":
     """The table of measured rollouts with the fields that a command needs, and notes on what the user should know."""
-    from ..reader import arrange, find_fields, read_rows
-    from ..reader.read import check_fields
-    from ..reader.sources import expand
+    from ..reader import Wanted, read_rollouts
 
-    options = reading.options()
     if output.write:
         output.prepare(reading.rollouts)
-    paths = expand(reading.rollouts)
-    numbers = tuple(dict.fromkeys(spec.field for spec in scores))
-    answers, subsets = (answer,) if answer else (), (by,) if by else ()
-    fields, head, notes = find_fields(paths, options, numbers=numbers, answers=answers, subsets=subsets)
-    with _progress(output) as progress:
-        rows = read_rows(paths, fields, options, progress)
-    check_fields(rows, head, numbers, [*answers, *subsets])
-    rows.notes += notes
-    table = arrange(rows, reading.duplicates).of_agent(reading.agent)
-    _tell(output, table, rows.skipped)
+    wanted = Wanted(
+        numbers=tuple(dict.fromkeys(spec.field for spec in scores)),
+        answers=(answer,) if answer else (),
+        subsets=(by,) if by else (),
+    )
+    with _listening(output) as listener:
+        table = read_rollouts(reading.rollouts, wanted, reading.options(), listener)
     for spec in scores:
         measured = table.measured()
         missing = spec.column(measured).missing_reasons()
         reasons = ", ".join(f"{count} {reason}" for reason, count in missing.items())
         if missing and sum(missing.values()) == measured.n_rollouts:
-            raise FieldError(f"{head.name}: no rollout has a number in the field '{spec.field}' ({reasons})", _NO_SCORE)
+            raise FieldError(
+                f"{table.origins.sources[0]}: no rollout has a number in the field '{spec.field}' ({reasons})",
+                _NO_SCORE,
+            )
         if missing:
             output.note(
                 f"{spec.name}: {sum(missing.values())} of {table.n_rollouts} rollouts have no value ({reasons})"
@@ -74,19 +71,10 @@ def _read(
 _NO_SCORE = "name a field of numbers or booleans with --score NAME=FIELD"
 
 
-def _tell(output: Output, table: "Rollouts", skipped: Sequence[str]) -> None:
-    for text in table.notes:
-        output.note(text)
-    if skipped:
-        output.note(f"{len(skipped)} lines skipped, the first {skipped[0]}")
-    if coverage := table.coverage():
-        output.note(f"{coverage['coverage/masked_rollouts']} masked rollouts are left out of the numbers")
-
-
 def _coverage_records(table: "Rollouts") -> "list[Record]":
     from ..results import Record
 
-    return [Record("coverage", None, key.removeprefix("coverage/"), value) for key, value in table.coverage().items()]
+    return [Record("coverage", None, key, value) for key, value in table.coverage().items()]
 
 
 def _tell_shrinking(output: Output, records: "Sequence[Record]") -> None:
@@ -135,9 +123,9 @@ def _restrict(records: "list[Record]", ks: list[int] | None, table: "Rollouts") 
 
 
 def _title(name: str, reading: Reading, table: "Rollouts") -> str:
-    from ..reader.sources import STDIN
+    from ..reader import display_name
 
-    shown = ", ".join("<stdin>" if path == STDIN else path for path in reading.rollouts[:3])
+    shown = ", ".join(map(display_name, reading.rollouts[:3]))
     more = ", …" if len(reading.rollouts) > 3 else ""
     return f"{name} · {shown}{more} · {table.n_tasks:,} tasks · {table.n_rollouts:,} rollouts"
 
@@ -163,8 +151,7 @@ def profile(
     from ..analyses.profile import profile_json
     from ..nemo_gym.files import profile_files, write_profile
     from ..output.formats import Report, profile_records, profile_tables
-    from ..reader.read import forked_jobs
-    from ..reader.sources import sibling
+    from ..reader import forkable_jobs, sibling
 
     folder, stem = output.prepare(reading.rollouts)
     if inputs is None and len(reading.rollouts) == 1:
@@ -173,19 +160,9 @@ def profile(
             output.note(f"inputs: {inputs}")
     if inputs is None:
         output.note("no inputs: the rollouts themselves say what was expected (--inputs names them)")
-    with _progress(output) as progress:
-        made, samples = profile_files(
-            reading.rollouts,
-            inputs,
-            reading.options(),
-            allow_partial,
-            "--allow-partial",
-            reading.duplicates,
-            reading.agent,
-            progress,
-        )
-    _tell(output, made.table, made.skipped)
-    jobs = forked_jobs(reading.options(), [*reading.rollouts, inputs])
+    with _listening(output) as listener:
+        made, samples = profile_files(reading.rollouts, inputs, reading.options(), allow_partial, listener)
+    jobs = forkable_jobs(reading.options(), [*reading.rollouts, inputs])
     try:
         for path in write_profile(made, folder, stem, samples, jobs):
             output.note(f"wrote {path}")
@@ -346,20 +323,15 @@ def aggregate(
     """
     from ..nemo_gym.aggregate import aggregate_agents
     from ..output.formats import Report, aggregate_records, aggregate_tables, write_report
-    from ..reader import arrange, find_fields, read_rows
-    from ..reader.sources import expand, kept_for_again, parts_of
+    from ..reader import Wanted, read_rollouts, rereadable
 
     mixin = load_hooks(hooks) if hooks else None
     folder, stem = output.prepare(reading.rollouts)
-    options = reading.options()
-    with kept_for_again(expand(reading.rollouts), wanted=mixin is not None) as paths, _progress(output) as progress:
-        fields, _, notes = find_fields(paths, options, numbers=None)
-        rows = read_rows(paths, fields, options, progress)
-        rows.notes += notes
-        table = arrange(rows, reading.duplicates).of_agent(reading.agent)
-        _tell(output, table, rows.skipped)
-        again = None if any(path.endswith(".parquet") for path in paths) or mixin is None else parts_of(paths, 1)
-        entries = aggregate_agents(table, again, mixin)
+    wanted = Wanted(numbers=None, again=mixin is not None)
+    with rereadable(reading.rollouts) if mixin else nullcontext(reading.rollouts) as paths:
+        with _listening(output) as listener:
+            table = read_rollouts(paths, wanted, reading.options(), listener)
+        entries = aggregate_agents(table, mixin)
     report = Report(lambda: aggregate_tables(entries), lambda: entries, lambda: aggregate_records(entries))
     for path in write_report(report, ["json"], folder, f"{stem}_aggregate_metrics"):
         output.note(f"wrote {path}")
@@ -382,38 +354,31 @@ def extract(
 ) -> None:
     """Keep the numbers of rollouts as a Parquet table, which every command accepts in place of the rollouts."""
     from ..output.files import make_sure_of_folder, written
-    from ..reader import arrange, find_fields, read_rows
-    from ..reader.parquet import load_pyarrow, table_fields, write_table_file
-    from ..reader.read import check_fields
-    from ..reader.sources import expand, is_remote, is_table_file
+    from ..reader import (
+        Wanted,
+        expand,
+        is_parquet,
+        is_remote,
+        load_pyarrow,
+        parquet_labels,
+        read_rollouts,
+        write_parquet,
+    )
 
     output = Output(quiet=quiet)
-    if not is_table_file(output_file) or is_remote(output_file):
+    if not is_parquet(output_file) or is_remote(output_file):
         raise UsageError(f"the table '{output_file}' must be a local file .parquet", "for example: -o shard-07.parquet")
     load_pyarrow(output_file)  # rather now than when everything has been read
     make_sure_of_folder(Path(output_file).parent)
-    options = reading.options()
     paths = expand(reading.rollouts)
-    kept = dict.fromkeys(keep or ())
-    for path in filter(is_table_file, paths):
-        kept |= dict.fromkeys(table_fields(path, ["label."]))
-    fields, head, notes = find_fields(paths, options, numbers=None, subsets=tuple(kept), reasons=True)
-    with _progress(output) as progress:
-        rows = read_rows(paths, fields, options, progress)
-    check_fields(rows, head, labels=list(kept))
-    rows.notes += notes
-    keys = dataclasses.replace(rows, numbers={}, usage={})
-    table = arrange(keys, reading.duplicates).of_agent(reading.agent)
-    if table.n_rollouts < len(rows):
-        rows = rows.take(table.positions[table.positions.argsort()])
-    for text in table.notes:
-        output.note(text)
-    if rows.skipped:
-        output.note(f"{len(rows.skipped)} lines skipped, the first {rows.skipped[0]}")
+    kept = dict.fromkeys([*(keep or ()), *parquet_labels(paths)])
+    wanted = Wanted(numbers=None, subsets=tuple(kept), reasons=True)
+    with _listening(output) as listener:
+        table = read_rollouts(paths, wanted, reading.options(), listener)
     target = Path(output_file)
     with written(target) as (file,):
-        write_table_file(rows, file, target)
-    output.note(f"wrote {target}: {len(rows):,} rollouts")
+        write_parquet(table, file, target)
+    output.note(f"wrote {target}: {table.n_rollouts:,} rollouts")
 
 
 @command()

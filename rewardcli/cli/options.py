@@ -82,16 +82,8 @@ class Reading:
 
         if self.ray_address and self.engine != "ray":
             raise UsageError("--ray-address joins a cluster only with --engine ray", "add it, or leave the address out")
-        return ReadOptions(
-            self.task_key,
-            self.rollout_key,
-            self.agent_key,
-            self.on_error,
-            self.max_errors,
-            self.jobs,
-            self.engine,
-            self.ray_address,
-        )
+        names = [field.name for field in dataclasses.fields(ReadOptions)]
+        return ReadOptions(**{name: getattr(self, name) for name in names})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +140,10 @@ class Output:
 
     def place(self, sources: Sequence[str]) -> tuple[Path, str]:
         """The folder and the stem of what is written for these sources."""
-        from ..reader.sources import is_remote, output_stem, read_once
+        from ..reader import is_remote, is_stream, output_stem
 
         alone = sources[0] if len(sources) == 1 else None
-        if alone and (read_once(alone) or Path(alone).is_dir()):
+        if alone and (is_stream(alone) or Path(alone).is_dir()):
             alone = None
         stem = output_stem(alone) if alone else "rollouts"
         beside = Path(alone).parent if alone and not is_remote(alone) else Path()

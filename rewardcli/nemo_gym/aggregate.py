@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -13,17 +13,12 @@ import numpy as np
 
 from ..analyses.profile import Profile
 from ..completion import completion_of
-from ..errors import DataError
 from ..keys import canonical_key
 from ..metrics.histogram import Histogram
-from ..reader.arrange import Rows, arrange
-from ..reader.columns import Fields
-from ..reader.layout import load_row
-from ..reader.read import TASK_KEY, rows_of_dicts
-from ..reader.sources import Part, read_batches
+from ..reader import NEMO_GYM, read_again, rollouts_of_dicts
 from ..rollouts import DEFAULT_AGENT, Labels, Rollouts
 from .models import AggregateMetrics, AggregateMetricsRequest
-from .profiler import PYTHON_FIELDS, task_dicts
+from .profiler import task_dicts
 
 __all__ = [
     "AggregateMetricsMixin",
@@ -34,9 +29,12 @@ __all__ = [
     "strict",
 ]
 
+TASK_KEY = NEMO_GYM.task
 PER_TASK = "per_task_metrics"
 # What NeMo Gym's client does not send; of the response it sends the usage.
 _NOT_SENT = {"responses_create_params", "ng_agent_observations", "ng_model_call_capture", "ng_trajectory"}
+
+_NAMES = ("verify_responses", "inputs")
 
 Tasks = list[list[dict[str, Any]]]
 ComputeMetrics = Callable[[Tasks], dict[str, Any]]
@@ -74,10 +72,6 @@ def _with_task(responses: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     return responses
 
 
-def _as_one_agent(rows: Rows) -> Rows:
-    return replace(rows, agent=Labels(np.full(len(rows), -1, np.int32), []))
-
-
 def group_by_task(responses: Sequence[dict[str, Any]]) -> Tasks:
     """The responses by task, tasks in sorted order, rollouts by rollout index where all have one.
 
@@ -86,11 +80,9 @@ def group_by_task(responses: Sequence[dict[str, Any]]) -> Tasks:
     """
     if not responses:
         return []
-    keys = Fields(TASK_KEY, PYTHON_FIELDS.rollout, PYTHON_FIELDS.agent)
-    rows = _as_one_agent(rows_of_dicts(_with_task(responses), keys, "verify_responses"))
-    if (rows.rollout.codes < 0).any():
-        rows = replace(rows, rollout=Labels(np.full(len(rows), -1, np.int32), []))
-    table = arrange(rows, "keep", task_hint="every response needs its _ng_task_index")
+    table = rollouts_of_dicts(
+        _with_task(responses), numbers=(), duplicates="keep", pooled=True, loose=True, names=_NAMES
+    )
     starts = table.starts.tolist()
     ordered = [responses[position] for position in table.positions]
     return [ordered[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
@@ -113,7 +105,7 @@ def aggregate_table(
     Returns:
         The fields of `AggregateMetrics`, as strict JSON can hold them.
     """
-    profile = Profile(table, completion_of(table, None))
+    profile = Profile(table, completion_of(table))
     sample = {"agent_ref": {"name": DEFAULT_AGENT}}
     groups = task_dicts(profile, [dict(sample) for _ in range(table.n_tasks)], histograms=False)
     agent_metrics = profile.agent_rows()[0]
@@ -158,8 +150,7 @@ def compute_aggregate_metrics(
     if not verify_responses:
         return AggregateMetrics()
     responses = _with_task(verify_responses)
-    rows = _as_one_agent(rows_of_dicts(responses, PYTHON_FIELDS, "verify_responses"))
-    table = arrange(rows, task_hint="every response needs its _ng_task_index")
+    table = rollouts_of_dicts(responses, pooled=True, names=_NAMES)
 
     def measured() -> Tasks:
         return group_by_task([response for response in responses if response.get("mask_sample") is not True])
@@ -229,44 +220,22 @@ def sent(row: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _rows_again(parts: Sequence[Part], wanted: set[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows at some positions, read again, with their positions."""
-    position = 0
-    for part in parts:
-        for lines in read_batches(part, skip_errors=True):
-            for line in lines:
-                try:
-                    row = load_row(line.removeprefix(b"\xef\xbb\xbf")) if line.strip() else None
-                except ValueError:
-                    row = None
-                if row is not None:
-                    if position in wanted:
-                        yield position, row
-                    position += 1
-
-
-def aggregate_agents(
-    table: Rollouts, parts: Sequence[Part] | None, mixin: AggregateMetricsMixin | None
-) -> list[dict[str, Any]]:
+def aggregate_agents(table: Rollouts, mixin: AggregateMetricsMixin | None) -> list[dict[str, Any]]:
     """The aggregate metrics of every agent, sorted by its name.
 
     Args:
-        table: The rollouts.
-        parts: Where to read them again, for the hooks; None if they cannot be read again.
+        table: The rollouts; with hooks, such as can be read again.
         mixin: The hooks; None for none. Only for these are rollouts held as dicts, those of one agent at a time.
     """
     names = table.agent_names()
     entries = []
     for code in np.unique(table.agents.codes).tolist():
-        mine = table.keep_tasks(table.agents.codes == code)
+        mine = table.take_tasks(table.agents.codes == code)
         alone = replace(mine, agents=Labels(np.zeros(mine.n_tasks, np.int32), [DEFAULT_AGENT]))
 
         def tasks(table: Rollouts = alone) -> Tasks:
-            if parts is None:
-                raise DataError("--hooks needs the rollouts themselves", "name files of JSON rows, not tables")
             measured = table.measured()
-            rows = {position: sent(row) for position, row in _rows_again(parts, set(measured.positions.tolist()))}
-            ordered = [rows[position] for position in measured.positions.tolist()]
+            ordered = [sent(row) for row in read_again(measured)]
             starts = measured.starts.tolist()
             groups = [ordered[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
             return [group for group in groups if group]

@@ -12,22 +12,19 @@ from msgspec import UNSET
 
 from .. import metrics as m
 from ..analyses.profile import STATISTICS, Columns, Profile, as_dicts, listed
-from ..completion import Matching, completion_of, match_inputs, require_complete
+from ..completion import completion_of
 from ..metrics.histogram import Histogram
 from ..output.files import written
-from ..reader.arrange import arrange
-from ..reader.columns import Fields
-from ..reader.read import AGENT_KEY, ROLLOUT_KEY, TASK_KEY, rows_of_dicts
-from ..reader.sources import output_stem
-from .files import PYTHON_PARTIAL
+from ..reader import NEMO_GYM, output_stem, rollouts_of_dicts
+from ..rollouts import Rollouts
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
     from pandas.core.groupby.generic import DataFrameGroupBy
 
-__all__ = ["PYTHON_FIELDS", "RewardProfiler", "task_dicts"]
+__all__ = ["RewardProfiler", "task_dicts"]
 
-PYTHON_FIELDS = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None)
+TASK_KEY, ROLLOUT_KEY = NEMO_GYM.task, NEMO_GYM.index
 
 
 class RewardProfiler:
@@ -103,9 +100,9 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        matching, profile = self._profile(rows, results, allow_partial_rollouts)
-        positions = profile.table.positions
-        return [(rows[i], results[j]) for i, j in zip(matching.input_of[positions], positions, strict=True)]
+        table = self._table(rows, results, allow_partial_rollouts)
+        inputs = table.inputs()
+        return [(rows[i], results[j]) for i, j in zip(inputs, table.positions, strict=True)]
 
     def profile_completion_summary(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> dict[str, Any]:
         """How many of the expected rollouts there are.
@@ -114,13 +111,12 @@ class RewardProfiler:
             rows: Materialized inputs.
             results: Rollouts.
         """
-        matching = self._matching(rows, results)
-        return dict(completion_of(arrange(matching.rollouts), matching).summary)
+        return dict(completion_of(self._table(rows, results, allow_partial=True, allow_extra=True)).summary)
 
     def rollout_info_from_result(self, result: dict[str, Any]) -> dict[str, Any]:
         """What a profile tells of one rollout: its keys, its reward and its numbers."""
-        table = arrange(rows_of_dicts([result], PYTHON_FIELDS, "results"))
-        profile = Profile(table, completion_of(table, None))
+        table = rollouts_of_dicts([result], names=("results", "inputs"))
+        profile = Profile(table, completion_of(table))
         return as_dicts(profile.rollout_infos(), 1)[0]
 
     def profile_from_data(
@@ -139,11 +135,10 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        matching, profile = self._profile(rows, results, allow_partial_rollouts)
+        table = self._table(rows, results, allow_partial_rollouts)
+        profile = Profile(table, completion_of(table))
         hidden = {TASK_KEY, ROLLOUT_KEY}
-        samples = [
-            {key: value for key, value in rows[p].items() if key not in hidden} for p in profile.first_inputs(matching)
-        ]
+        samples = [{key: value for key, value in rows[p].items() if key not in hidden} for p in profile.first_inputs()]
         return task_dicts(profile, samples), _with_histograms(profile, profile.agent_rows())
 
     def prepare_for_serialization(self, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -172,17 +167,10 @@ class RewardProfiler:
             agent_file.write(msgspec.json.encode(self.prepare_for_serialization(agent_level_metrics)))
         return tasks, agents
 
-    def _matching(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> Matching:
-        inputs = rows_of_dicts(rows, Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY), "materialized inputs")
-        return match_inputs(inputs, rows_of_dicts(results, PYTHON_FIELDS, "rollouts"))
-
-    def _profile(
-        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool
-    ) -> tuple[Matching, Profile]:
-        matching = self._matching(rows, results)
-        table = arrange(matching.rollouts)
-        require_complete(matching, allow_partial, PYTHON_PARTIAL, ("rollouts", "materialized inputs"))
-        return matching, Profile(table, completion_of(table, matching))
+    def _table(
+        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool, allow_extra: bool = False
+    ) -> Rollouts:
+        return rollouts_of_dicts(results, inputs=rows, allow_partial=allow_partial, allow_extra=allow_extra)
 
 
 def task_dicts(profile: Profile, samples: Sequence[dict[str, Any]], histograms: bool = True) -> list[dict[str, Any]]:

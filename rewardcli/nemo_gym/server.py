@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..errors import DataError, RewardcliError, UsageError
-from ..reader.layout import without_surrogates
+from ..reader import without_surrogates
 from .aggregate import AggregateMetricsMixin, strict
 from .models import AggregateMetrics, AggregateMetricsRequest
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from ..reader.read import Progress
+from ..listener import Listener
 from ..results import CSV_FIELDS, PER_SAMPLE, Record, csv_rows, record_of_key
 from .files import written
 
@@ -147,23 +147,25 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-class ProgressBar(Progress):
+class ProgressBar(Listener):
     """A progress bar on standard error, on a terminal, for work that takes over a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool = True) -> None:
+        super().__init__()
+        self._shown = shown
         self._began = time.monotonic()
         self._done = 0
         self._total: int | None = None
         self._bar: Any = None
 
     def begin(self, total: int | None) -> None:
-        """See `Progress.begin`."""
+        """See `Listener.begin`."""
         self._total, self._done, self._began = total, 0, time.monotonic()
 
     def advance(self, count: int) -> None:
-        """See `Progress.advance`."""
+        """See `Listener.advance`."""
         self._done += count
-        if self._bar is None and sys.stderr.isatty() and time.monotonic() - self._began > 1.0:
+        if self._shown and self._bar is None and sys.stderr.isatty() and time.monotonic() - self._began > 1.0:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
             from rich.progress import Progress as RichProgress
