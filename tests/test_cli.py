@@ -21,8 +21,8 @@ import rewardcli
 from rewardcli import results
 from rewardcli.cli import app
 from rewardcli.nemo_gym import files as profile_files
+from rewardcli.reader import parts
 from rewardcli.reader import read as reader
-from rewardcli.reader import sources
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = [sys.executable, "-m", "rewardcli"]
@@ -474,8 +474,8 @@ def test_what_the_user_should_know_is_told() -> None:
     assert notes("passk", "told.jsonl", "--on-error", "skip") == [
         "no _ng_task_index: the task is taken from 'task_id' (--task-key names another field)",
         "no _ng_rollout_index: the rollout is taken from 'trial' (--rollout-key names another field)",
-        "1 lines skipped, the first told.jsonl:7:1: not JSON (Expecting value): bad",
-        "1 masked rollouts are left out of the numbers",
+        "1 line skipped, the first told.jsonl:7:1: not JSON (expected a value): bad",
+        "1 masked rollout is left out of the numbers",
         "accuracy: 2 of 7 rollouts have no value (1 null, 1 not a number)",
         f"pass@k/accuracy is over fewer tasks as k grows (3 at k=1, 1 at k=2): {SHORT}",
     ]
@@ -506,8 +506,8 @@ def test_bad_lines_are_skipped_up_to_a_limit() -> None:
     assert (status, told.splitlines()) == (
         1,
         [
-            "Error: more than 1 lines are no rollouts, the first at some.jsonl:1:1: not JSON (Expecting value): bad",
-            "Hint: raise --max-errors, or mend the file",
+            "Error: more than 1 bad line, the first some.jsonl:1:1: not JSON (expected a value): bad",
+            "Hint: raise --max-errors, or fix the file",
         ],
     )
 
@@ -624,7 +624,7 @@ def test_highest_k_without_a_match_is_told() -> None:
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
-LINE_HINT = "mend or delete the line, or leave such lines out with --on-error skip"
+LINE_HINT = "fix or delete the line, or leave such lines out with --on-error skip"
 FORM_HINT = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
 METRICS_HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
 NOISE = bytes(range(128, 160)) * 4
@@ -655,7 +655,7 @@ def bad_files(folder: Path) -> None:
 DATA_ERRORS = {
     "passk cut.jsonl": ('cut.jsonl:2:41: the line is cut off: …a", "_ng_rollout_ind', LINE_HINT),
     "passk cut_in_text.jsonl": ('cut_in_text.jsonl:2:20: the line is cut off: {"answer": "forty-t', LINE_HINT),
-    "passk nonsense.jsonl": ("nonsense.jsonl:2:1: not JSON (Expecting value): nonsense", LINE_HINT),
+    "passk nonsense.jsonl": ("nonsense.jsonl:2:1: not JSON (expected a value): nonsense", LINE_HINT),
     "passk list.jsonl": ("list.jsonl:2:1: expected an object, found a list: [1, 2]", LINE_HINT),
     "passk empty.jsonl": ("empty.jsonl: no rollouts", "check that this is the file that was meant"),
     "passk directory": ("directory: a directory without rollout files", "name a file, or a directory of them"),
@@ -908,7 +908,7 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
 
 def test_a_table_is_the_same_for_any_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "SMALLEST_SHARED", 0)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 10_000)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 10_000)
     for jobs in ("1", "3"):
         run("extract", EXAMPLE, "-o", f"jobs{jobs}.parquet", "--jobs", jobs)
     assert Path("jobs1.parquet").read_bytes() == Path("jobs3.parquet").read_bytes()

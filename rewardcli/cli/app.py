@@ -26,7 +26,9 @@ _GROUPS = (Reading, Scoring, Output)
 
 
 def spell_option(name: str, value: str | None) -> str:
-    """A setting as the command line has it."""
+    """A setting as the command line has it; what is in braces and too short to be one stays."""
+    if len(name) < 2:
+        return f"{{{name}}}"
     option = "--" + name.replace("_", "-")
     return option if value is None else f"{option} {value}"
 

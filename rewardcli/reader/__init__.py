@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .dialects import DIALECTS, NEMO_GYM, Dialect
     from .door import read_rollouts, rollouts_of_dicts
     from .files import display_name, expand, is_parquet, is_stream, output_stem, sibling
-    from .jsonrow import RowError, load_row, without_surrogates
+    from .jsonrow import RowError, first_error, load_row, without_surrogates
     from .layout import UNNAMEABLE
     from .options import ReadOptions, Wanted
     from .parquet import load_pyarrow, parquet_labels, write_parquet
@@ -34,7 +34,7 @@ _NAMES = {
     "dialects": ("DIALECTS", "NEMO_GYM", "Dialect"),
     "door": ("read_rollouts", "rollouts_of_dicts"),
     "files": ("display_name", "expand", "is_parquet", "is_stream", "output_stem", "sibling"),
-    "jsonrow": ("RowError", "load_row", "without_surrogates"),
+    "jsonrow": ("RowError", "first_error", "load_row", "without_surrogates"),
     "layout": ("UNNAMEABLE",),
     "options": ("ReadOptions", "Wanted"),
     "parquet": ("load_pyarrow", "parquet_labels", "write_parquet"),
@@ -54,6 +54,7 @@ __all__ = [
     "Wanted",
     "display_name",
     "expand",
+    "first_error",
     "forkable_jobs",
     "is_parquet",
     "is_remote",
