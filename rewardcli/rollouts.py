@@ -301,6 +301,12 @@ class Rollouts:
         """How many (task, agent) pairs there are."""
         return len(self.starts) - 1
 
+    def number(self, field: str) -> Column:
+        """A numeric field with all its rows: at the top level, and in the usage only where it is absent there."""
+        nothing = Column.absent(self.n_rollouts)
+        top, usage = (columns.get(field, nothing).dense() for columns in (self.numbers, self.usage))
+        return top.choose(top.kinds != ABSENT, usage)
+
     def by_first_rollout(self, field: str) -> Labels:
         """By unit, the label of its first rollout; -1 for a unit without rollouts."""
         labels = self.labels[field]
