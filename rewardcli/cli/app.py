@@ -25,6 +25,11 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 _GROUPS = (Reading, Scoring, Output)
 
 
+def _spell_option(name: str, value: str | None) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value}"
+
+
 @contextmanager
 def _boundary() -> Iterator[None]:
     """Turns what goes wrong into a message and an exit status."""
@@ -37,8 +42,8 @@ def _boundary() -> Iterator[None]:
         sys.stdout.flush()
     except RewardcliError as error:
         print(f"Error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
+        if hint := error.hint_for(_spell_option):
+            print(f"Hint: {hint}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -160,8 +160,8 @@ def profile(
 
     Writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json.
     """
-    from ..analyses.profile import profile_json
     from ..nemo_gym.files import profile_files, write_profile
+    from ..nemo_gym.rows import profile_json
     from ..output.formats import Report, profile_records, profile_tables
     from ..reader.read import forked_jobs
     from ..reader.sources import sibling
@@ -179,7 +179,6 @@ def profile(
             inputs,
             reading.options(),
             allow_partial,
-            "--allow-partial",
             reading.duplicates,
             reading.agent,
             progress,
@@ -194,7 +193,7 @@ def profile(
             samples.close()
 
     def records() -> "list[Record]":
-        return profile_records(made.completion.summary, made.agent_rows(), made.solved())
+        return profile_records(made)
 
     output.emit(Report(lambda: profile_tables(made), lambda: profile_json(made), records), reading.rollouts, "profile")
 
@@ -344,7 +343,7 @@ def aggregate(
 
     Writes <stem>_aggregate_metrics.json.
     """
-    from ..nemo_gym.aggregate import aggregate_agents
+    from ..nemo_gym.aggregate_files import aggregate_agents
     from ..output.formats import Report, aggregate_records, aggregate_tables, write_report
     from ..reader import arrange, find_fields, read_rows
     from ..reader.sources import expand, kept_for_again, parts_of
@@ -359,8 +358,11 @@ def aggregate(
         table = arrange(rows, reading.duplicates).of_agent(reading.agent)
         _tell(output, table, rows.skipped)
         again = None if any(path.endswith(".parquet") for path in paths) or mixin is None else parts_of(paths, 1)
-        entries = aggregate_agents(table, again, mixin)
-    report = Report(lambda: aggregate_tables(entries), lambda: entries, lambda: aggregate_records(entries))
+        agents = aggregate_agents(table, again, mixin)
+    entries = [agent.entry() for agent in agents]
+    metrics = [(agent.name, agent.fields["agent_metrics"]) for agent in agents]
+    headlines = [(agent.name, agent.fields["key_metrics"]) for agent in agents]
+    report = Report(lambda: aggregate_tables(headlines), lambda: entries, lambda: aggregate_records(metrics))
     for path in write_report(report, ["json"], folder, f"{stem}_aggregate_metrics"):
         output.note(f"wrote {path}")
     output.emit(report, reading.rollouts, "aggregate")
@@ -438,7 +440,8 @@ def serve(
     try:
         import uvicorn  # noqa: F401 - its absence is told before anything is done
 
-        from ..nemo_gym.server import create_app, listen, run
+        from ..nemo_gym.server import create_app
+        from ..nemo_gym.serving import listen, run
     except ModuleNotFoundError as error:
         raise RewardcliError(f"serve needs {error.name}", 'pip install "rewardcli[serve]"') from error
     application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)

@@ -82,10 +82,12 @@ def compute_pass_majority_metrics(
     for rollouts in tasks:
         all_score_dicts.append([])
         for rollout in rollouts:
-            found = {name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None}
+            scores = {
+                name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None
+            }
             if answer_key is not None:
-                found[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)
-            all_score_dicts[-1].append(found)
+                scores[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)
+            all_score_dicts[-1].append(scores)
     score_names = sorted({name for task in all_score_dicts for scores in task for name in scores})
     answers = _answer_codes(tasks, answer_key) if answer_key is not None else None
     starts = _ragged(tasks)
@@ -99,7 +101,7 @@ def compute_pass_majority_metrics(
 def add_avg_sample_std_dev(
     metrics: dict[str, Any], all_score_dicts: ScoreDicts, score_names: Sequence[str], max_k: int
 ) -> None:
-    """Adds, in place, the mean over tasks of the sample std of the first k scores, for k = 2 … max_k; not in percent.
+    """Add, in place, the mean over tasks of the sample std of the first k scores, for k = 2 … max_k; not in percent.
 
     Args:
         metrics: The metrics to add to.
@@ -139,8 +141,8 @@ def compute_subset_metrics(
             subsets.setdefault(value, []).append(rollouts)
     metrics: dict[str, Any] = {}
     for name, members in zip(names_of(list(subsets)), subsets.values(), strict=True):
-        found, _, _, _ = compute_pass_majority_metrics(members, score_fn, answer_key)
-        metrics |= {f"{name}/{key}": value for key, value in found.items() if key != PER_SAMPLE}
+        of_subset, _, _, _ = compute_pass_majority_metrics(members, score_fn, answer_key)
+        metrics |= {f"{name}/{key}": value for key, value in of_subset.items() if key != PER_SAMPLE}
     return metrics
 
 

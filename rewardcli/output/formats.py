@@ -263,15 +263,13 @@ def profile_tables(profile: Profile) -> list[Table]:
     ):
         completion.rows.append([name, number_text(rollouts), number_text(tasks)])
     tables = [completion]
-    for row in profile.agent_rows():
-        table = Table(f"Agent {row['agent_ref']['name']}", ["field", "mean", "std", "min", "median", "max"])
-        for name in profile.columns:
-            if f"mean/{name}" in row:
-                values = [row.get(f"{statistic}/{name}") for statistic in ("mean", "std", "min", "median", "max")]
-                table.rows.append([name, *map(number_text, values)])
-        for key, value in row.items():
-            if key.startswith("coverage/"):
-                table.rows.append([key, number_text(value), *["–"] * 4])
+    for agent in profile.agents:
+        table = Table(f"Agent {agent.name}", ["field", "mean", "std", "min", "median", "max"])
+        for name in agent.statistics["mean"]:
+            values = [agent.statistics[statistic].get(name) for statistic in ("mean", "std", "min", "median", "max")]
+            table.rows.append([name, *map(number_text, values)])
+        for name, count in agent.coverage.items():
+            table.rows.append([f"coverage/{name}", number_text(count), *["–"] * 4])
         tables.append(table)
     tables += _distribution(profile)
     counts = Table("Tasks solved", ["", "tasks"])
@@ -283,10 +281,10 @@ def _distribution(profile: Profile) -> list[Table]:
     """The tasks' mean rewards in ten bins, as bars."""
     import numpy as np
 
-    found = profile.reward_statistics()
-    if found is None or not found.count.any():
+    reward = profile.reward_by_task()
+    if reward is None or not reward.count.any():
         return []
-    means = found.mean[np.isfinite(found.mean)]
+    means = reward.mean[np.isfinite(reward.mean)]
     if not len(means):
         return []
     low, high = float(means.min()), float(means.max())
@@ -306,26 +304,24 @@ def _distribution(profile: Profile) -> list[Table]:
     return [table]
 
 
-def profile_records(summary: dict[str, Any], agents: Iterable[dict[str, Any]], solved: dict[str, int]) -> list[Record]:
+def profile_records(profile: Profile) -> list[Record]:
     """A profile as records: what its JSON says, one number each."""
-    records = [Record("completion", None, name, value) for name, value in summary.items()]
-    for row in agents:
-        name = row["agent_ref"]["name"]
-        records += [Record(*_split(key), value, agent=name) for key, value in row.items() if key != "agent_ref"]
-    return records + [Record("solved", None, name, value) for name, value in solved.items()]
+    records = [Record("completion", None, name, value) for name, value in profile.completion.summary.items()]
+    for agent in profile.agents:
+        statistics: dict[str, dict[str, Any]] = {**agent.statistics, "coverage": {**agent.coverage}}
+        records += [
+            Record(statistic, None, name, value, agent=agent.name)
+            for statistic, values in statistics.items()
+            for name, value in values.items()
+        ]
+    return records + [Record("solved", None, name, value) for name, value in profile.solved().items()]
 
 
-def _split(key: str) -> tuple[str, None, str]:
-    metric, _, score = key.partition("/")
-    return metric, None, score
-
-
-def aggregate_records(entries: Iterable[dict[str, Any]]) -> list[Record]:
+def aggregate_records(agents: Iterable[tuple[str, dict[str, Any]]]) -> list[Record]:
     """The numbers of aggregate metrics, by agent."""
     records = []
-    for entry in entries:
-        name = entry["agent_ref"]["name"]
-        for key, value in entry["agent_metrics"].items():
+    for name, metrics in agents:
+        for key, value in metrics.items():
             if key == PER_SAMPLE and isinstance(value, dict):
                 for score, runs in value.items():
                     records += [
@@ -336,12 +332,12 @@ def aggregate_records(entries: Iterable[dict[str, Any]]) -> list[Record]:
     return records
 
 
-def aggregate_tables(entries: Iterable[dict[str, Any]]) -> list[Table]:
+def aggregate_tables(agents: Iterable[tuple[str, dict[str, Any]]]) -> list[Table]:
     """The headline of every agent."""
     tables = []
-    for entry in entries:
-        table = Table(f"Agent {entry['agent_ref']['name']}: key metrics", ["metric", "value"])
-        for key, value in entry["key_metrics"].items():
+    for name, key_metrics in agents:
+        table = Table(f"Agent {name}: key metrics", ["metric", "value"])
+        for key, value in key_metrics.items():
             table.rows.append([key, number_text(value) if isinstance(value, (int, float)) else str(value)])
         tables.append(table)
     return tables
