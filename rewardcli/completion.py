@@ -51,7 +51,7 @@ def match_inputs(inputs: Rows, rollouts: Rows) -> Matching:
     """
     if (inputs.task.codes < 0).any():
         row = int(np.argmax(inputs.task.codes < 0))
-        raise DataError(f"{inputs.where(row)}: no task index in this input", "name its field with --task-key")
+        raise DataError(f"{inputs.where(row)}: no task index in this input", "name its field with {task_key}")
     inputs, rollouts = _numbered(inputs), _numbered(rollouts)
     sides = (inputs, rollouts)
     count = len(inputs)
@@ -175,15 +175,12 @@ def _summary(expected: NDArray[np.int64], completed: NDArray[np.int64], extra: i
     }
 
 
-def require_complete(
-    matching: Matching, allow_partial: bool, option: str, names: Sequence[str] = ("rollouts", "inputs")
-) -> None:
+def require_complete(matching: Matching, allow_partial: bool, names: Sequence[str] = ("rollouts", "inputs")) -> None:
     """Makes sure that every rollout has an input, and (unless partial profiling is allowed) every input a rollout.
 
     Args:
         matching: Which input each rollout answers.
         allow_partial: Whether inputs without a rollout are let pass.
-        option: How the caller allows that.
         names: What messages call the two sides.
 
     Raises:
@@ -200,5 +197,5 @@ def require_complete(
         raise DataError(
             f"{names[1]}: {len(missing)} of {len(matching.inputs)} inputs have no rollout:"
             f" {keys_text(matching.inputs, missing)}",
-            f"wait for the run to end, or profile what there is with {option}",
+            "wait for the run to end, or profile what there is with {allow_partial}",
         )

@@ -270,7 +270,9 @@ def match_pattern(pattern: str) -> re.Pattern[str]:
         UsageError: There is no `{k}` in it, or more than one.
     """
     if pattern.count("{k}") != 1:
-        raise UsageError(f"the pattern '{pattern}' must have {{k}} in it once", "for example: pass@1[avg-of-{k}]")
+        raise UsageError(
+            f"the pattern '{pattern}' must have {{k}} in it once, as in pass@1[avg-of-{{k}}]", "leave the number open"
+        )
     before, after = pattern.split("{k}")
     return re.compile(f"{re.escape(before)}(0|[1-9][0-9]{{0,17}}){re.escape(after)}/(.+)", re.DOTALL)
 

@@ -706,8 +706,8 @@ DATA_ERRORS = {
     "highest-k noise.json": ("noise.json: not UTF-8 text", METRICS_HINT),
     "highest-k missing.json": ("missing.json: No such file or directory", "check the path"),
     "aggregate small.jsonl --hooks nowhere:Class": (
-        "--hooks: no module 'nowhere'",
-        "run where the module lies, or install it",
+        "hooks: there is no module 'nowhere'",
+        "run where the module is, or install it",
     ),
 }
 USAGE_ERRORS = {
@@ -728,8 +728,8 @@ USAGE_ERRORS = {
         "give each --score a name of its own",
     ),
     "highest-k small.jsonl --pattern pass@8": (
-        "the pattern 'pass@8' must have {k} in it once",
-        "for example: pass@1[avg-of-{k}]",
+        "the pattern 'pass@8' must have {k} in it once, as in pass@1[avg-of-{k}]",
+        "leave the number open",
     ),
     "highest-k small.jsonl a.json": ("a metrics file is read alone", "name one .json file, or rollouts"),
     "extract small.jsonl -o table.csv": (
@@ -737,7 +737,7 @@ USAGE_ERRORS = {
         "for example: -o shard-07.parquet",
     ),
     "aggregate small.jsonl --hooks nocolon": (
-        "--hooks 'nocolon' is not module:Class",
+        "the hooks 'nocolon' are not module:Class",
         "for example: --hooks my_environment:MyMetrics",
     ),
 }

@@ -114,7 +114,7 @@ ROOMS = {
     "scores": {"arrays", "errors", "rollouts"},
     "reader": {"errors", "keys", "parallel", "rollouts"},
     "completion": {"errors", "keys", "reader", "rollouts"},
-    "analyses": {"arrays", "completion", "keys", "metrics", "reader", "results", "rollouts", "scores"},
+    "analyses": {"arrays", "completion", "keys", "metrics", "results", "rollouts", "scores"},
     "output": {"analyses", "errors", "reader", "results"},
     "nemo_gym": {
         "analyses",
@@ -139,7 +139,7 @@ OWNERS = {
     "typer": {"cli/app", "cli/commands", "cli/options"},
     "rich": {"output/formats"},
     "pandas": {"nemo_gym/profiler"},
-    "pydantic": {"nemo_gym/models", "nemo_gym/server"},
+    "pydantic": {"nemo_gym/answers", "nemo_gym/models"},
     "pyarrow": {"reader/parquet"},
     "fsspec": {"reader/parquet", "reader/sources"},
     "isal": {"reader/sources"},
@@ -147,9 +147,9 @@ OWNERS = {
     "ray": {"parallel"},
     "multiprocessing": {"parallel"},
     "wandb": {"metrics/histogram"},
-    "fastapi": {"nemo_gym/server"},
-    "starlette": {"nemo_gym/server"},
-    "uvicorn": {"cli/commands", "nemo_gym/server"},
+    "fastapi": {"nemo_gym/answers", "nemo_gym/server", "nemo_gym/serving"},
+    "starlette": {"nemo_gym/answers", "nemo_gym/body", "nemo_gym/server"},
+    "uvicorn": {"cli/commands", "nemo_gym/serving"},
 }
 
 

@@ -151,7 +151,7 @@ def test_without_a_rollout_index_rollouts_are_numbered_as_they_appear(read: Read
 def test_without_a_task_index_the_line_is_named(read: Reader) -> None:
     with pytest.raises(DataError) as error:
         read([row(0, 0), "", {"_ng_rollout_index": 1}])
-    assert str(error.value) == "run.jsonl:3: no task index\nname its field with --task-key"
+    assert str(error.value) == "run.jsonl:3: no task index\nname its field with task_key"
 
 
 def test_a_rollout_index_in_some_rows_only_is_an_error(read: Reader) -> None:
@@ -159,7 +159,7 @@ def test_a_rollout_index_in_some_rows_only_is_an_error(read: Reader) -> None:
         read([row(0, 0), row(0, 1), row(1, None)])
     assert str(error.value) == (
         "run.jsonl:3: no rollout index, while other rows have one\n"
-        "complete the file, or name another field with --rollout-key"
+        "complete the file, or name another field with rollout_key"
     )
 
 
@@ -510,7 +510,7 @@ def test_duplicates_are_an_error_that_names_both_lines(read: Reader) -> None:
         read(TWICE)
     assert str(error.value) == (
         "run.jsonl:3: duplicate of run.jsonl:2 (task 0, rollout 0)\n"
-        "keep one of them with --duplicates first or last, or both with --duplicates keep"
+        "keep one of them with duplicates='first' or last, or both with duplicates='keep'"
     )
 
 

@@ -28,6 +28,11 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 _GROUPS = (Reading, Scoring, Output)
 
 
+def _spell_option(name: str, value: str | None) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value}"
+
+
 @contextmanager
 def _boundary() -> Iterator[None]:
     """Turn what goes wrong into a message and an exit status."""

@@ -168,16 +168,13 @@ def with_agents(rows: Rows, agents: Labels) -> Rows:
     return replace(rows, agent=Labels(np.where(given >= 0, given, own), merged.values))
 
 
-def arrange(
-    rows: Rows, duplicates: Duplicates = "error", task_hint: str = "name its field with --task-key"
-) -> Rollouts:
+def arrange(rows: Rows, duplicates: Duplicates = "error") -> Rollouts:
     """Sorts rows into a table.
 
     Args:
         rows: The rows, as they stand in the files; their columns of numbers are moved into the table one by one, so
             that there are never two copies of all of them.
         duplicates: What to do with rows of the same task, rollout and agent.
-        task_hint: What to do about a row without a task index.
 
     Raises:
         DataError: A row has no task index, only some rows have a rollout index, or two rows have the same key.
@@ -185,13 +182,13 @@ def arrange(
     notes = list(rows.notes)
     if (rows.task.codes < 0).any():
         row = int(np.argmax(rows.task.codes < 0))
-        raise DataError(f"{rows.where(row)}: no task index", task_hint)
+        raise DataError(f"{rows.where(row)}: no task index", "name its field with {task_key}")
     numbered = rows.rollout.codes >= 0
     if numbered.any() and not numbered.all():
         row = int(np.argmax(~numbered))
         raise DataError(
             f"{rows.where(row)}: no rollout index, while other rows have one",
-            "complete the file, or name another field with --rollout-key",
+            "complete the file, or name another field with {rollout_key}",
         )
     agent = rows.agent.filled(DEFAULT_AGENT).sorted()
     task, rollout = rows.task.sorted(), rows.rollout.sorted()
@@ -269,7 +266,7 @@ def _without_duplicates(
         first, second = order[second - 1], order[second]
         raise DataError(
             f"{rows.where(second)}: duplicate of {rows.where(first)} ({rows.key_text(second)})",
-            "keep one of them with --duplicates first or last, or both with --duplicates keep",
+            "keep one of them with {duplicates=first} or last, or both with {duplicates=keep}",
         )
     notes.append(f"{int(again.sum())} duplicate rows left out; of each key the {duplicates} row in the files counts")
     return ~again if duplicates == "first" else ~np.append(again[1:], False)

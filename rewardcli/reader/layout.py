@@ -7,7 +7,6 @@ parsed whole once, the tree grows, and the type is made anew.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, reduce
@@ -18,9 +17,10 @@ import msgspec
 from msgspec import UNSET
 
 from ..rollouts import BOOLEAN, FLOAT, INTEGER, NULL
+from .json_text import JsonError, parse_json
 from .shorten import LONG_ROW, shortened
 
-__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up", "without_surrogates"]
+__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up"]
 
 Form = int | str
 
@@ -347,9 +347,11 @@ def load_row(line: bytes) -> dict[str, Any]:
     return row
 
 
-def _is_at_end(error: json.JSONDecodeError) -> bool:
-    """Whether more text might have mended the error: it is in the last word, or in a text that does not end."""
-    return error.msg.startswith("Unterminated string") or not re.search(r"[^\w.,+\\-]", error.doc[error.pos :].rstrip())
+def _is_at_end(text: str, error: JsonError) -> bool:
+    """Whether more text might have fixed the error: it is in the last word, or in a text that does not end."""
+    return error.what.startswith("Unterminated string") or not re.search(
+        r"[^\w.,+\\-]", text[error.position :].rstrip()
+    )
 
 
 def _load_leniently(line: bytes) -> Any:
@@ -360,24 +362,13 @@ def _load_leniently(line: bytes) -> Any:
             raise ValueError(f"{error.start + 1}: the line is cut off") from error
         raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
     try:
-        return without_surrogates(json.loads(text))
-    except json.JSONDecodeError as error:
-        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
+        return parse_json(text)
+    except JsonError as error:
+        if not error.line:
+            raise ValueError(f"1: {error.what}") from error
+        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(text, error):
             raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
-        raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError("1: nested too deeply") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise ValueError(f"1: {str(error).split(';')[0]}") from error
+        raise ValueError(f"{error.position + 1}: not JSON ({error.what})") from error
 
 
 _KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-
-
-def without_surrogates(value: Any) -> Any:
-    """The value with lone surrogates, which no output encoding can hold, spelled out as their escapes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
-    return [without_surrogates(item) for item in value] if isinstance(value, list) else value

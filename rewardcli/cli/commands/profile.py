@@ -24,8 +24,15 @@ def profile(
     Writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json.
     """
     from ...nemo_gym.files import profile_and_write
+    from ...reader import sibling
 
     with output.session(reading.rollouts, writes=True) as (console, destination):
+        if inputs is None and len(reading.rollouts) == 1:
+            inputs = sibling(reading.rollouts[0], "_materialized_inputs.jsonl")
+            if inputs:
+                console.note("inputs", f"inputs: {inputs}")
+        if inputs is None:
+            console.note("no-inputs", "no inputs: the rollouts themselves say what was expected ({inputs} names them)")
         options = reading.options()
-        result = profile_and_write(reading.rollouts, inputs, allow_partial, options, destination, console)
+        result, _ = profile_and_write(reading.rollouts, inputs, allow_partial, options, destination, console)
         output.emit(result, console, destination)
