@@ -51,7 +51,7 @@ class ScoreSpec:
         if equals is None:
             if re.search(r"[<>=]", text):
                 raise UsageError(
-                    f"the score '{text}' has no name", f"write --score 'NAME={text}', for example 'solved={text}'"
+                    f"the score '{text}' has no name", f"give it one, for example {{score=solved={text}}}"
                 )
             name, source = text, text
         else:

@@ -82,7 +82,7 @@ def from_records(records: Sequence[Record], choice: Choice, title: str, listener
         if prefix := next((match[1] for match in matches if match), None):
             listener.note(
                 "keys-have-a-prefix",
-                f"keys begin with a subset or an agent here: try {{pattern='{prefix}/{patterns[0]}'}}",
+                f"keys begin with a subset or an agent here: try the pattern '{prefix}/{patterns[0]}'",
             )
     chosen = [by_key[key] for key in dict.fromkeys(keys)]
     return Result("highest_k", chosen, lambda: [_table(chosen, title)], notes=listener.notes)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def option(panel: str, *names: str, **settings: Any) -> Any:
 def spell(setting: str, value: str | None) -> str:
     """A setting as the option that sets it."""
     name = f"--{setting.replace('_', '-')}"
-    return name if value is None else f"{name} {value}"
+    return name if value is None else f"{name} {shlex.quote(value)}"
 
 
 def _metric_names() -> list[str]:

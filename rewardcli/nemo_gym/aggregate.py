@@ -10,16 +10,15 @@ from typing import Any
 from ..analyses.profile import Profile
 from ..completion import completion_of
 from ..keys import canonical_key
-from ..reader.arrange import arrange
-from ..reader.read import TASK_KEY
+from ..reader import rollouts_of_dicts
 from ..rollouts import Rollouts
-from .dicts import Tasks, as_one_agent, group_by_task, grouped, rollout_rows, with_task
+from .dicts import TASK_KEY, Tasks, group_by_task, grouped, with_task
 from .models import AggregateMetrics, AggregateMetricsRequest
 from .rows import TaskRows, agent_rows, as_dicts
 from .spelling import in_nemo_gym_words
 from .strict_json import strict
 
-__all__ = ["AggregateMetricsMixin", "aggregate_table", "compute_aggregate_metrics"]
+__all__ = ["AggregateMetricsMixin", "aggregate_rollouts", "compute_aggregate_metrics"]
 
 PER_TASK = "per_task_metrics"
 
@@ -31,16 +30,16 @@ def _means(agent_metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in agent_metrics.items() if key.startswith("mean/")}
 
 
-def aggregate_table(
-    table: Rollouts,
+def aggregate_rollouts(
+    rollouts: Rollouts,
     tasks: Callable[[], Tasks],
     compute_metrics_fn: ComputeMetrics | None = None,
     get_key_metrics_fn: KeyMetrics | None = None,
 ) -> dict[str, Any]:
-    """The aggregate metrics of a table that has one agent.
+    """The aggregate metrics of rollouts of one agent.
 
     Args:
-        table: The rollouts.
+        rollouts: The rollouts.
         tasks: Gives the measured rollouts as dicts, by task; called only for `compute_metrics_fn`.
         compute_metrics_fn: As for `compute_aggregate_metrics`.
         get_key_metrics_fn: As for `compute_aggregate_metrics`.
@@ -48,15 +47,15 @@ def aggregate_table(
     Returns:
         The fields of `AggregateMetrics`, as strict JSON can hold them.
     """
-    profile = Profile(table, completion_of(table, None))
-    groups = as_dicts(TaskRows(profile).columns(as_dicts), table.n_tasks)
+    profile = Profile(rollouts, completion_of(rollouts))
+    groups = as_dicts(TaskRows(profile).columns(as_dicts), rollouts.n_tasks)
     agent_metrics = agent_rows(profile)[0]
     del agent_metrics["agent_ref"]
     if compute_metrics_fn is not None:
         custom = dict(compute_metrics_fn(tasks()) or {})
         by_task = {canonical_key(row[TASK_KEY]): row for row in custom.pop(PER_TASK, None) or []}
-        for code, group in zip(table.tasks.codes.tolist(), groups, strict=True):
-            row = by_task.get(table.tasks.values[code], {})
+        for code, group in zip(rollouts.tasks.codes.tolist(), groups, strict=True):
+            row = by_task.get(rollouts.tasks.values[code], {})
             group |= {key: value for key, value in row.items() if key != TASK_KEY}
         agent_metrics |= custom
     key_metrics = (get_key_metrics_fn or _means)(agent_metrics)
@@ -93,13 +92,15 @@ def compute_aggregate_metrics(
     if not verify_responses:
         return AggregateMetrics()
     responses = with_task(verify_responses)
-    table = arrange(as_one_agent(rollout_rows(responses, "verify_responses")))
+    names = ("verify_responses", "materialized inputs")
+    rollouts = rollouts_of_dicts(responses, pooled=True, names=names)
 
     def measured() -> Tasks:
-        return grouped(table.measured(), responses)
+        counted = rollouts.measured()
+        return grouped(counted, [responses[position] for position in counted.positions.tolist()])
 
     # The fields are what the model says; to have pydantic look would copy every row.
-    return AggregateMetrics.model_construct(**aggregate_table(table, measured, compute_metrics_fn, get_key_metrics_fn))
+    return AggregateMetrics.model_construct(**aggregate_rollouts(rollouts, measured, compute_metrics_fn, get_key_metrics_fn))
 
 
 # Held from one hook to the other: what the first leaves on `self` the second must find, even when two requests are

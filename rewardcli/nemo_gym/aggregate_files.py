@@ -16,8 +16,8 @@ from ..output.text import json_text
 from ..reader import ReadOptions, Wanted, read_again, read_rollouts, rereadable
 from ..results import Key, Record, Result, View, pivot
 from ..rollouts import DEFAULT_AGENT, Labels, Rollouts
-from .aggregate import AggregateMetricsMixin, aggregate_table
-from .dicts import Tasks
+from .aggregate import AggregateMetricsMixin, aggregate_rollouts
+from .dicts import Tasks, grouped
 from .rows import agent_ref
 
 __all__ = ["AgentAggregate", "aggregate_agents", "aggregate_and_write"]
@@ -68,13 +68,10 @@ def aggregate_agents(rollouts: Rollouts, mixin: AggregateMetricsMixin | None) ->
 
         def tasks(rollouts: Rollouts = alone) -> Tasks:
             measured = rollouts.measured()
-            rows = [_sent(row) for row in read_again(measured)]
-            starts = measured.starts.tolist()
-            groups = [rows[begin:end] for begin, end in zip(starts, starts[1:], strict=False)]
-            return [group for group in groups if group]
+            return grouped(measured, [_sent(row) for row in read_again(measured)])
 
         hooks = (mixin.compute_metrics, mixin.get_key_metrics) if mixin else (None, None)
-        agents.append(AgentAggregate(names[code], aggregate_table(alone, tasks, *hooks)))
+        agents.append(AgentAggregate(names[code], aggregate_rollouts(alone, tasks, *hooks)))
     return sorted(agents, key=lambda agent: agent.name)
 
 

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ..reader.arrange import Rows, arrange
-from ..reader.columns import Fields
-from ..reader.read import AGENT_KEY, ROLLOUT_KEY, TASK_KEY, rows_of_dicts
-from ..rollouts import Labels, Rollouts
+from ..reader import NEMO_GYM, rollouts_of_dicts
+from ..rollouts import Rollouts
 from .spelling import in_nemo_gym_words
 
-__all__ = [
-    "Tasks",
-    "_group_by_task",
-    "as_one_agent",
-    "group_by_task",
-    "grouped",
-    "input_rows",
-    "rollout_rows",
-    "with_task",
-]
+__all__ = ["ROLLOUT_KEY", "TASK_KEY", "Tasks", "_group_by_task", "group_by_task", "grouped", "with_task"]
+
+TASK_KEY, ROLLOUT_KEY = NEMO_GYM.task, NEMO_GYM.index
 
 Tasks = list[list[dict[str, Any]]]
-
-
-def rollout_rows(rollouts: Sequence[dict[str, Any]], name: str = "rollouts") -> Rows:
-    """Rollouts with all their numbers, as rows; the dicts are not changed.
-
-    Args:
-        rollouts: As a JSON parser gives them.
-        name: What messages call them.
-    """
-    return rows_of_dicts(rollouts, Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY, numbers=None), name)
-
-
-def input_rows(inputs: Sequence[dict[str, Any]]) -> Rows:
-    """Materialized inputs, as rows of their keys."""
-    return rows_of_dicts(inputs, Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY), "materialized inputs")
-
-
-def as_one_agent(rows: Rows) -> Rows:
-    """The rows as if they named no agent."""
-    return replace(rows, agent=_nothing(len(rows)))
-
-
-def _nothing(count: int) -> Labels:
-    return Labels(np.full(count, -1, np.int32), [])
 
 
 def with_task(responses: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
@@ -59,16 +23,15 @@ def with_task(responses: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     return responses
 
 
-def grouped(table: Rollouts, rows: Sequence[dict[str, Any]] | Mapping[int, dict[str, Any]]) -> Tasks:
-    """The rows of a table by task, without the tasks that have none.
+def grouped(rollouts: Rollouts, rows: Sequence[dict[str, Any]]) -> Tasks:
+    """Rows by task, without the tasks that have none.
 
     Args:
-        table: The rollouts, sorted.
-        rows: By position before they were sorted, the rows.
+        rollouts: The rollouts, sorted.
+        rows: The row of each of them, in the same order.
     """
-    ordered = [rows[position] for position in table.positions.tolist()]
-    starts = table.starts.tolist()
-    return [ordered[begin:end] for begin, end in zip(starts, starts[1:], strict=False) if end > begin]
+    starts = rollouts.starts.tolist()
+    return [list(rows[begin:end]) for begin, end in zip(starts, starts[1:], strict=False) if end > begin]
 
 
 @in_nemo_gym_words()
@@ -80,11 +43,10 @@ def group_by_task(responses: Sequence[dict[str, Any]]) -> Tasks:
     """
     if not responses:
         return []
-    keys = Fields(TASK_KEY, ROLLOUT_KEY, AGENT_KEY)
-    rows = as_one_agent(rows_of_dicts(with_task(responses), keys, "verify_responses"))
-    if (rows.rollout.codes < 0).any():
-        rows = replace(rows, rollout=_nothing(len(rows)))
-    return grouped(arrange(rows, "keep"), responses)
+    names = ("verify_responses", "materialized inputs")
+    keyed = with_task(responses)
+    rollouts = rollouts_of_dicts(keyed, numbers=(), duplicates="keep", pooled=True, loose=True, names=names)
+    return grouped(rollouts, [responses[position] for position in rollouts.positions.tolist()])
 
 
 _group_by_task = group_by_task  # NeMo Gym's name

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..analyses.profile import Profile, describe_columns, is_whole
-from ..completion import Matching, completion_of, match_inputs, require_complete
+from ..completion import completion_of
 from ..metrics.histogram import Histogram
-from ..reader.arrange import arrange
-from ..reader.columns import column_of
-from ..reader.read import ROLLOUT_KEY, TASK_KEY
-from ..reader.sources import output_stem
-from ..rollouts import Column
-from .dicts import input_rows, rollout_rows
+from ..output.files import Destination
+from ..reader import column_of, output_stem, rollouts_of_dicts
+from ..rollouts import Column, Rollouts
+from .dicts import ROLLOUT_KEY, TASK_KEY
 from .files import write_rows
 from .rows import TaskRows, agent_rows, as_dicts, first_inputs
 from .spelling import in_nemo_gym_words
@@ -99,9 +97,11 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        matching, profile = _profile(rows, results, allow_partial_rollouts)
-        positions = profile.table.positions
-        return [(rows[i], results[j]) for i, j in zip(matching.input_of[positions], positions, strict=True)]
+        rollouts = _read(rows, results, allow_partial_rollouts)
+        if rollouts.matching is None:
+            return []
+        positions = rollouts.positions
+        return [(rows[i], results[j]) for i, j in zip(rollouts.matching.input_of[positions], positions, strict=True)]
 
     @in_nemo_gym_words()
     def profile_completion_summary(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,14 +111,14 @@ class RewardProfiler:
             rows: Materialized inputs.
             results: Rollouts.
         """
-        matching = match_inputs(input_rows(rows), rollout_rows(results))
-        return dict(completion_of(arrange(matching.rollouts), matching).summary)
+        rollouts = rollouts_of_dicts(results, inputs=rows, allow_extra=True)
+        return dict(completion_of(rollouts).summary)
 
     @in_nemo_gym_words()
     def rollout_info_from_result(self, result: dict[str, Any]) -> dict[str, Any]:
         """What a profile says of one rollout: its keys, its reward and its numbers."""
-        table = arrange(rollout_rows([result], "results"))
-        columns = TaskRows(Profile(table, completion_of(table, None))).columns(as_dicts)
+        rollouts = rollouts_of_dicts([result], names=("results", "materialized inputs"))
+        columns = TaskRows(Profile(rollouts, completion_of(rollouts))).columns(as_dicts)
         info: dict[str, Any] = columns["rollout_infos"][0][0]
         return info
 
@@ -139,12 +139,13 @@ class RewardProfiler:
         Raises:
             ValueError: A key is there twice, a rollout has no input, or an input no rollout.
         """
-        matching, profile = _profile(rows, results, allow_partial_rollouts)
+        rollouts = _read(rows, results, allow_partial_rollouts)
+        profile = Profile(rollouts, completion_of(rollouts))
         hidden = {TASK_KEY, ROLLOUT_KEY}
-        inputs = [rows[position] for position in first_inputs(profile.table, matching)]
+        inputs = [rows[position] for position in first_inputs(rollouts)]
         samples = [{key: value for key, value in row.items() if key not in hidden} for row in inputs]
         columns = TaskRows(profile, samples.__getitem__, histograms=True).columns(as_dicts)
-        return as_dicts(columns, profile.table.n_tasks), agent_rows(profile, histograms=True)
+        return as_dicts(columns, rollouts.n_tasks), agent_rows(profile, histograms=True)
 
     # --- files
 
@@ -167,15 +168,9 @@ class RewardProfiler:
         """
         base = Path(base_output_fpath)
         lines = (encode(row) + b"\n" for row in self.prepare_for_serialization(group_level_metrics))
-        return write_rows(
-            base.parent, output_stem(base.name), lines, self.prepare_for_serialization(agent_level_metrics)
-        )
+        destination = Destination(base.parent, output_stem(base.name))
+        return write_rows(destination, lines, self.prepare_for_serialization(agent_level_metrics))
 
 
-def _profile(
-    rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool
-) -> tuple[Matching, Profile]:
-    matching = match_inputs(input_rows(rows), rollout_rows(results))
-    table = arrange(matching.rollouts)
-    require_complete(matching, allow_partial, ("rollouts", "materialized inputs"))
-    return matching, Profile(table, completion_of(table, matching))
+def _read(rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool) -> Rollouts:
+    return rollouts_of_dicts(results, inputs=rows, allow_partial=allow_partial)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from ..analyses.profile import ByStatistic, Profile
 from ..keys import JsonText, key_name
 from ..metrics.histogram import Histogram
-from ..reader.layout import UNNAMEABLE
-from ..reader.read import ROLLOUT_KEY, TASK_KEY
+from ..reader import UNNAMEABLE
 from ..rollouts import Rollouts
+
+from .dicts import ROLLOUT_KEY, TASK_KEY
 
 __all__ = ["Columns", "TaskRows", "agent_ref", "agent_rows", "as_dicts", "as_structs", "first_inputs", "profile_json"]
 
@@ -101,8 +102,8 @@ class TaskRows:
         self._profile = profile
         self._table = table = profile.rollouts
         self._histograms = histograms
-        self._tasks, self._rollouts = (list(map(_shown, keys.values)) for keys in (table.tasks, table.rollouts))
-        self._ids = [list(map(key_name, keys.values)) for keys in (table.tasks, table.rollouts)]
+        self._tasks, self._rollouts = (list(map(_shown, keys.values)) for keys in (table.tasks, table.indices))
+        self._ids = [list(map(key_name, keys.values)) for keys in (table.tasks, table.indices)]
         names = table.agent_names()
         self._agent = [names[code] for code in table.agents.codes.tolist()]
         self._is_shared = np.bincount(table.tasks.codes)[table.tasks.codes] > 1
@@ -118,7 +119,7 @@ class TaskRows:
         table, completion = self._table, self._profile.completion
         chosen = range(table.n_tasks)[tasks]
         tasks = slice(chosen.start, chosen.stop)
-        present, expected = np.diff(table.starts)[tasks], completion.expected_by_unit[tasks]
+        present, expected = np.diff(table.starts)[tasks], completion.expected_by_task[tasks]
         columns: Columns = {TASK_KEY: list(map(self._tasks.__getitem__, table.tasks.codes[tasks].tolist()))}
         columns |= _keyed(self._profile.by_task(tasks))
         columns |= self._histogram_columns(tasks) if self._histograms else {}
@@ -156,7 +157,7 @@ class TaskRows:
         rows = slice(int(table.starts[tasks.start]), int(table.starts[tasks.stop]))
         lengths = np.diff(table.starts[tasks.start : tasks.stop + 1])
         task_codes = np.repeat(table.tasks.codes[tasks], lengths).tolist()
-        codes = table.rollouts.codes[rows].tolist()
+        codes = table.indices.codes[rows].tolist()
         task_ids, rollout_ids = self._ids
         columns: Columns = {
             "rollout_id": [f"{task_ids[t]}:{rollout_ids[r]}" for t, r in zip(task_codes, codes, strict=True)],

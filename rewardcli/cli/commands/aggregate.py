@@ -10,7 +10,7 @@ def aggregate(reading: Reading, hooks: HOOKS = None, output: Output = Output(for
 
     Writes <stem>_aggregate_metrics.json.
     """
-    from ...nemo_gym.aggregate import aggregate_and_write
+    from ...nemo_gym.aggregate_files import aggregate_and_write
     from ...nemo_gym.hooks import load_hooks
 
     mixin = load_hooks(hooks) if hooks else None
