@@ -1,34 +1,27 @@
-"""Runs one function over many parts: in this process, in worker processes, or on a Ray cluster."""
+"""One function over many items: in this process, in worker processes, or on a Ray cluster."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .errors import DataError, RewardcliError
 
-__all__ = ["Engine", "InProcess", "OnRay", "WorkerProcesses", "available_cores", "can_fork", "make_engine"]
+__all__ = ["EngineName", "OnRay", "WorkerProcesses", "available_cores", "can_fork", "prefetch", "run"]
 
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 EngineName = Literal["local", "ray"]
-
-
-class Engine(Protocol):
-    """Applies a function to every task and gives the results in the order of the tasks."""
-
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """The results, in order; what a task raises is raised here."""
-        ...
 
 
 def available_cores() -> int:
@@ -41,26 +34,67 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def make_engine(name: EngineName, jobs: int, ray_address: str | None = None, fork_safe: bool = True) -> Engine:
-    """The engine for a number of jobs.
+def run(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    jobs: int = 1,
+    engine: EngineName = "local",
+    ray_address: str | None = None,
+    fork_safe: bool = True,
+) -> Iterator[Result]:
+    """Apply a function to every item and give the results in the order of the items.
+
+    What goes wrong with an item is raised here when its result is due.
 
     Args:
-        name: "local" or "ray".
+        function: What to apply; workers get it pickled, or as a copy of this process.
+        items: What to apply it to.
         jobs: How many worker processes; 1 keeps everything in this one.
+        engine: Where the workers run.
         ray_address: The cluster to join; None starts one on this machine.
         fork_safe: Whether worker processes may be forked off this one.
     """
-    if name == "ray":
-        return OnRay(ray_address, jobs)
-    return WorkerProcesses(jobs, fork_safe) if jobs > 1 else InProcess()
+    if engine == "ray":
+        return OnRay(ray_address, jobs).run(function, items)
+    return WorkerProcesses(jobs, fork_safe).run(function, items) if jobs > 1 else map(function, items)
 
 
-class InProcess:
-    """One task after the other, here."""
+def prefetch(items: Iterator[Item]) -> Generator[Item]:
+    """Give the same items, made in a thread of its own a few ahead, while those before them are used."""
+    ready: queue.Queue[Any] = queue.Queue(maxsize=4)
+    stopped = threading.Event()
+    end = object()
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """See `Engine.run`."""
-        return map(function, tasks)
+    def put(item: Any) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                break
+
+    def work() -> None:
+        failure = None
+        try:
+            for item in items:
+                put((item, None))
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are used
+            failure = error
+        put((end, failure))
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        for item, failure in iter(ready.get, None):
+            if failure is not None:
+                raise failure
+            if item is end:
+                break
+            yield item
+    finally:
+        stopped.set()
+        worker.join()
 
 
 class WorkerProcesses:
@@ -70,20 +104,20 @@ class WorkerProcesses:
         self._jobs = jobs
         self._fork_safe = fork_safe
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """See `Engine.run`; no worker outlives it, however it ends."""
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Give the results, in order; no worker outlives this, however it ends."""
         from multiprocessing.connection import wait
 
-        waiting = deque(enumerate(tasks))
+        waiting = deque(enumerate(items))
         busy: dict[Any, int] = {}
         done: dict[int, tuple[Any, Exception | None]] = {}
-        with self._workers(function, min(self._jobs, len(tasks))) as idle:
-            for number in range(len(tasks)):
+        with self._workers(function, min(self._jobs, len(items))) as idle:
+            for number in range(len(items)):
                 while number not in done:
                     try:
                         while waiting and idle:
-                            place, task = waiting.popleft()
-                            idle[-1].send(task)
+                            place, item = waiting.popleft()
+                            idle[-1].send(item)
                             busy[idle.pop()] = place
                         ready: list[Any] = wait(list(busy))
                         for pipe in ready:
@@ -92,7 +126,7 @@ class WorkerProcesses:
                     except (EOFError, OSError) as error:
                         raise RewardcliError(
                             "a worker process died before it was done",
-                            "it may have been killed for want of memory: try again, or with --jobs 1",
+                            "it may have been killed for want of memory: try again, or with {jobs=1}",
                         ) from error
                 result, failure = done.pop(number)
                 if failure is not None:
@@ -100,8 +134,8 @@ class WorkerProcesses:
                 yield result
 
     @contextmanager
-    def _workers(self, function: Callable[[Task], Result], count: int) -> Iterator[list[Any]]:
-        """Our ends of the pipes to workers.
+    def _workers(self, function: Callable[[Item], Result], count: int) -> Iterator[list[Any]]:
+        """Start workers; gives our ends of the pipes to them.
 
         Each has a pipe of its own, of which only it holds the other end: so its death, in the middle of a result too,
         is noticed, which concurrent.futures cannot promise.
@@ -133,16 +167,16 @@ class WorkerProcesses:
 
 
 def _work(pipe: Any, function: Callable[[Any], Any]) -> None:
-    """Does one task after the other, as they come through the pipe, until the process is ended."""
+    """Do one item after the other, as they come through the pipe, until the process is ended."""
     _begin_work()
     with suppress(EOFError, BrokenPipeError):  # the parent has gone
         while True:
             pipe.send(_outcome(function, pipe.recv()))
 
 
-def _outcome(function: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:
+def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[Any, Exception | None]:
     try:
-        return function(task), None
+        return function(item), None
     except Exception as error:  # noqa: BLE001 - the parent raises it
         if not isinstance(error, RewardcliError):
             error.add_note(f"In a worker process:\n{traceback.format_exc()}")
@@ -150,7 +184,7 @@ def _outcome(function: Callable[[Any], Any], task: Any) -> tuple[Any, Exception 
 
 
 def _begin_work() -> None:
-    """Leaves Ctrl-C to the parent, and ends when the parent has gone."""
+    """Leave Ctrl-C to the parent, and end when the parent has gone."""
     import multiprocessing
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -165,7 +199,7 @@ def _begin_work() -> None:
 
 
 class OnRay:
-    """Tasks on a Ray cluster, which schedules them, runs them again when a worker dies, and moves the results.
+    """A Ray cluster, which schedules the items, does them again when a worker dies, and moves the results.
 
     Args:
         address: The cluster to join; None for that of `RAY_ADDRESS` or, without it, one of our own on this machine.
@@ -176,25 +210,25 @@ class OnRay:
         self._address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._jobs = jobs
 
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-        """See `Engine.run`; every task is given to Ray at once, which is made for queues far longer than ours."""
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Give the results, in order; Ray gets every item at once, for it is made for queues far longer than ours."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
         except ImportError as error:
-            raise RewardcliError("--engine ray needs Ray", 'pip install "rewardcli[ray]"') from error
+            raise RewardcliError("reading on a Ray cluster needs Ray", 'pip install "rewardcli[ray]"') from error
         # Ray prints what becomes of its workers; standard output is for results alone.
         with redirect_stdout(sys.stderr):
-            yield from self._run(ray, function, tasks)
+            yield from self._run(ray, function, items)
 
-    def _run(self, ray: Any, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    def _run(self, ray: Any, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         joins = not ray.is_initialized()
         waiting: deque[Any] = deque()
         try:
             if joins:
                 self._join(ray)
             apply: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_packed)
-            waiting.extend(apply.remote(function, task) for task in tasks)
+            waiting.extend(apply.remote(function, item) for item in items)
             while waiting:
                 yield pickle.loads(ray.get(waiting.popleft()))  # noqa: S301 - our own worker packed it
         except ray.exceptions.RayTaskError as error:
@@ -222,18 +256,18 @@ class OnRay:
             raise RewardcliError(f"cannot join the Ray cluster at {self._address}: {reason}", _CHECK_ADDRESS) from error
 
 
-# A task is run again when the worker or the machine that ran it is lost, not when the data is at fault.
+# An item is done again when the worker or the machine that ran it is lost, not when the data is at fault.
 _RETRIES = 3
-_CHECK_ADDRESS = "check --ray-address (or RAY_ADDRESS), and RAY_AUTH_TOKEN if the cluster asks for a token"
+_CHECK_ADDRESS = "check {ray_address} (or RAY_ADDRESS), and RAY_AUTH_TOKEN if the cluster asks for a token"
 
 
-def _packed(function: Callable[[Task], Result], task: Task) -> bytes:
+def _packed(function: Callable[[Item], Result], item: Item) -> bytes:
     """The result as one piece, copied out of Ray's store by who gets it: arrays in the store would keep it full."""
-    return pickle.dumps(function(task), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps(function(item), pickle.HIGHEST_PROTOCOL)
 
 
 def _make_sure_of(address: str) -> None:
-    """Knocks at a cluster's address, because Ray itself keeps on trying for minutes where nobody answers."""
+    """Knock at a cluster's address, because Ray itself keeps on trying for minutes where nobody answers."""
     import socket
 
     host, colon, port = address.rsplit("://", 1)[-1].rpartition(":")
@@ -246,7 +280,7 @@ def _make_sure_of(address: str) -> None:
 
 
 def _cause_of(error: Any) -> BaseException:
-    """What a task raised, as it would have been raised here."""
+    """What an item raised, as it would have been raised here."""
     if isinstance(error.cause, RewardcliError):
         return error.cause
     if "ModuleNotFoundError" in str(error):

@@ -1,58 +1,80 @@
-"""Temporary door over the old functions, until the rebuilt reader is merged."""
+"""The one reader: files of rollouts in, `Rollouts` out, through `read_rollouts`.
 
-from dataclasses import dataclass, replace
+What bytes, lines and rows come in:
 
-from .read import ReadOptions as _OldOptions
-from .read import check_fields, find_fields, read_rows
-from .arrange import arrange
-from .sources import expand, is_remote, output_stem, read_once as is_stream, sibling, is_table_file as is_parquet
+| word | what it is |
+|---|---|
+| source | a file, a URL or standard input, as messages name it |
+| part | bytes of a source that one worker reads: between two line ends, or all of it |
+| block | bytes as they come from the disk, the network or a decompressor, wherever they end |
+| batch | about a megabyte of whole lines, decoded together |
+| chunk | the rows of one part, as columns |
+| piece | what one chunk, or some rows of it, add to a column |
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .again import InputRows, read_again, rereadable
+    from .dialects import DIALECTS, NEMO_GYM, Dialect
+    from .door import read_rollouts, rollouts_of_dicts
+    from .files import display_name, expand, is_parquet, is_stream, output_stem, sibling
+    from .jsonrow import RowError, load_row, without_surrogates
+    from .layout import UNNAMEABLE
+    from .options import ReadOptions, Wanted
+    from .parquet import load_pyarrow, parquet_labels, write_parquet
+    from .read import forkable_jobs
+    from .remote import is_remote
+
+_NAMES = {
+    "again": ("InputRows", "read_again", "rereadable"),
+    "dialects": ("DIALECTS", "NEMO_GYM", "Dialect"),
+    "door": ("read_rollouts", "rollouts_of_dicts"),
+    "files": ("display_name", "expand", "is_parquet", "is_stream", "output_stem", "sibling"),
+    "jsonrow": ("RowError", "load_row", "without_surrogates"),
+    "layout": ("UNNAMEABLE",),
+    "options": ("ReadOptions", "Wanted"),
+    "parquet": ("load_pyarrow", "parquet_labels", "write_parquet"),
+    "read": ("forkable_jobs",),
+    "remote": ("is_remote",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "DIALECTS",
+    "NEMO_GYM",
+    "UNNAMEABLE",
+    "Dialect",
+    "InputRows",
+    "ReadOptions",
+    "RowError",
+    "Wanted",
+    "display_name",
+    "expand",
+    "forkable_jobs",
+    "is_parquet",
+    "is_remote",
+    "is_stream",
+    "load_pyarrow",
+    "load_row",
+    "output_stem",
+    "parquet_labels",
+    "read_again",
+    "read_rollouts",
+    "rereadable",
+    "rollouts_of_dicts",
+    "sibling",
+    "without_surrogates",
+    "write_parquet",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    task_key: str | None = None
-    rollout_key: str | None = None
-    agent_key: str | None = None
-    agent: str | None = None
-    duplicates: str = "error"
-    on_error: str = "error"
-    max_errors: int = 100
-    jobs: int | None = None
-    engine: str = "local"
-    ray_address: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    numbers: tuple[str, ...] | None = ()
-    answers: tuple[str, ...] = ()
-    subsets: tuple[str, ...] = ()
-    reasons: bool = False
-    inputs: str | None = None
-    allow_partial: bool = False
-    again: bool = False
-
-
-def read_rollouts(paths, wanted, options=ReadOptions(), listener=None):
-    o = _OldOptions(
-        options.task_key,
-        options.rollout_key,
-        options.agent_key,
-        options.on_error,
-        options.max_errors,
-        options.jobs,
-        options.engine,
-        options.ray_address,
-    )
-    paths = expand(list(paths))
-    fields, head, notes = find_fields(paths, o, numbers=wanted.numbers, answers=wanted.answers, subsets=wanted.subsets)
-    rows = read_rows(paths, fields, o, listener)
-    check_fields(rows, head, wanted.numbers or (), [*wanted.answers, *wanted.subsets])
-    table = arrange(rows, options.duplicates).of_agent(options.agent)
-    for text in notes + table.notes:
-        listener.note("x", text)
-    if rows.skipped:
-        listener.note("lines-skipped", f"{len(rows.skipped)} lines skipped, the first {rows.skipped[0]}")
-    if coverage := table.coverage():
-        listener.note("masked", f"{coverage['coverage/masked_rollouts']} masked rollouts are left out of the numbers")
-    return table
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
