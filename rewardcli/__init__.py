@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import DataError, FieldError, LineError, RewardcliError, UsageError
     from .metrics.histogram import Histogram
     from .nemo_gym.aggregate import AggregateMetricsMixin, compute_aggregate_metrics
+    from .nemo_gym.dicts import _group_by_task
     from .nemo_gym.files import reward_profile
     from .nemo_gym.models import AggregateMetrics, AggregateMetricsRequest, RewardProfileConfig
     from .nemo_gym.pass_majority import (
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "nemo_gym.aggregate": ("AggregateMetricsMixin", "compute_aggregate_metrics"),
     "errors": ("DataError", "FieldError", "LineError", "RewardcliError", "UsageError"),
+    "nemo_gym.dicts": ("_group_by_task",),
     "nemo_gym.models": ("AggregateMetrics", "AggregateMetricsRequest", "RewardProfileConfig"),
     "nemo_gym.pass_majority": (
         "add_avg_sample_std_dev",
@@ -54,6 +56,7 @@ __all__ = [
     "RewardcliError",
     "UsageError",
     "__version__",
+    "_group_by_task",
     "add_avg_sample_std_dev",
     "compute_aggregate_metrics",
     "compute_pass_majority_metrics",

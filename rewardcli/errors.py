@@ -17,7 +17,7 @@ __all__ = [
     "spell_settings",
 ]
 
-_SETTING = re.compile(r"\{([a-z_]+)(?:=([^{}]*))?\}")
+_SETTING = re.compile(r"\{([a-z_]{2,})(?:=([^{}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .arrays import Floats
-from .errors import UsageError
-from .rollouts import ABSENT, Column, Rollouts
+from .errors import FieldError, Location, UsageError
+from .listener import Listener
+from .rollouts import Column, Rollouts
 
-__all__ = ["ScoreSpec"]
+__all__ = ["ScoreSpec", "score_values"]
 
 _COMPARISONS: dict[str, Callable[[Floats, float], Any]] = {
     ">=": np.greater_equal,
@@ -37,7 +38,7 @@ class ScoreSpec:
 
     @staticmethod
     def parse(text: str) -> ScoreSpec:
-        """Reads `NAME`, `NAME=FIELD` or `NAME=FIELD>=VALUE` (also `>`, `<`, `<=`, `==`).
+        """Read `NAME`, `NAME=FIELD` or `NAME=FIELD>=VALUE` (also `>`, `<`, `<=`, `==`).
 
         Raises:
             UsageError: The text is none of these.
@@ -45,22 +46,20 @@ class ScoreSpec:
         >>> ScoreSpec.parse("solved=reward>=0.5")
         ScoreSpec(name='solved', field='reward', operator='>=', threshold=0.5)
         """
-        form = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
+        syntax = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
         equals = re.search(r"(?<![<>=])=(?!=)", text)
         if equals is None:
             if re.search(r"[<>=]", text):
-                raise UsageError(
-                    f"the score '{text}' has no name", f"write --score 'NAME={text}', for example 'solved={text}'"
-                )
+                raise UsageError(f"the score '{text}' has no name", f"give it one, for example {{score=solved={text}}}")
             name, source = text, text
         else:
             name, source = text[: equals.start()].strip(), text[equals.end() :].strip()
         if not name or not source:
-            raise UsageError(f"the score '{text}' is incomplete", form)
+            raise UsageError(f"the score '{text}' is incomplete", syntax)
         comparison = _COMPARISON.fullmatch(source)
         if comparison is None or re.search(r"[<>=]", comparison["field"]):
             if equals is not None and re.search(r"[<>=]", source):
-                raise UsageError(f"the score '{text}' cannot be read", form)
+                raise UsageError(f"the score '{text}' cannot be read", syntax)
             return ScoreSpec(name, source)
         try:
             threshold = {"true": 1.0, "false": 0.0}.get(comparison["threshold"].strip()) or float(
@@ -69,20 +68,48 @@ class ScoreSpec:
         except ValueError:
             threshold = 0.0 if comparison["threshold"].strip() == "false" else math.nan
         if math.isnan(threshold):
-            raise UsageError(f"the score '{text}' compares with '{comparison['threshold']}', which is no number", form)
+            raise UsageError(
+                f"the score '{text}' compares with '{comparison['threshold']}', which is not a number", syntax
+            )
         return ScoreSpec(name, comparison["field"], comparison["operator"], threshold)
 
-    def column(self, table: Rollouts) -> Column:
-        """The field: at the top level, and in `response.usage` only where it is absent there."""
-        nothing = Column.absent(table.n_rollouts)
-        top, usage = (columns.get(self.field, nothing).dense() for columns in (table.numbers, table.usage))
-        return top.choose(top.states != ABSENT, usage)
-
-    def values(self, table: Rollouts) -> Floats:
-        """The score by row; NaN where it is missing."""
-        values = self.column(table).values
+    def values(self, column: Column) -> Floats:
+        """The score of every rollout, given the field; NaN where it is missing."""
         if not self.operator:
-            return values
+            return column.values
         with np.errstate(invalid="ignore"):
-            passed = _COMPARISONS[self.operator](values, self.threshold)
-        return np.where(np.isnan(values), np.nan, passed.astype(np.float64))
+            passed = _COMPARISONS[self.operator](column.values, self.threshold)
+        return np.where(np.isnan(column.values), np.nan, passed.astype(np.float64))
+
+
+def score_values(measured: Rollouts, specs: Sequence[ScoreSpec], listener: Listener) -> dict[str, Floats]:
+    """By name, the score of every rollout, NaN where it is missing.
+
+    Args:
+        measured: The rollouts that count.
+        specs: The scores.
+        listener: Told how many values are missing, and why.
+
+    Raises:
+        FieldError: No rollout has a number in a field.
+    """
+    scores = {}
+    for spec in specs:
+        column = measured.number(spec.field)
+        scores[spec.name] = spec.values(column)
+        if np.isnan(column.values).any():
+            _note_missing(spec, column, measured, listener)
+    return scores
+
+
+def _note_missing(spec: ScoreSpec, column: Column, measured: Rollouts, listener: Listener) -> None:
+    missing = column.missing_reasons()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in missing.items())
+    count = sum(missing.values())
+    if count == len(column):
+        raise FieldError(
+            f"no rollout has a number in the field '{spec.field}' ({reasons})",
+            "name a field of numbers or booleans with {score=NAME=FIELD}",
+            Location(measured.origins.sources[0]),
+        )
+    listener.note("score-missing", f"{spec.name}: {count} of {len(column)} rollouts have no value ({reasons})")

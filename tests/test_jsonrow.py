@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardcli.reader.jsonrow import RowError, first_error, load_row, without_surrogates
+from rewardcli.reader.json_text import first_error, without_surrogates
+from rewardcli.reader.jsonrow import RowError, load_row
 
 TEXT = '{"a": [1, -2.5e3, true, null, NaN, -Infinity], "b": {"c": "x\\u00e9\\n", "d": {}}, "e": []}'
 

@@ -1,154 +1,230 @@
-"""pass@k, majority@k and their spread, over all tasks and by subset."""
+"""pass@k, majority@k and the other metrics over k, of all tasks and by subset."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import metrics as m
-from ..arrays import Codes, Floats, Ints
-from ..keys import names_of
-from ..results import PER_SAMPLE, Record, Stat
+from ..arrays import Ints
+from ..errors import DataError
+from ..keys import key_name, names_of
+from ..listener import Listener
+from ..metrics import DEFAULT_METRICS, REGISTRY, RUN_MEANS, Metric
+from ..reader import Wanted
+from ..results import Key, Record, Result, View, pivot
 from ..rollouts import Labels, Rollouts
-from ..scores import ScoreSpec
+from ..scores import ScoreSpec, score_values
+from .records import metric_records
 
-__all__ = ["NO_ANSWER", "pass_majority_records", "subset_records", "table_records"]
-
-NO_ANSWER = "no_answer"
-
-
-def _over_k(
-    metric: str, score: str, curve: m.Curve, values: Floats, stat: Stat = "", first: int = 1
-) -> dict[int, Record]:
-    """By k, the record of a curve; none where no task counts."""
-    return {
-        k: Record(metric, k, score, value, stat, n_tasks=tasks, n_rollouts=rollouts)
-        for k, (value, tasks, rollouts) in enumerate(
-            zip(values.tolist(), curve.n_tasks.tolist(), curve.n_rollouts.tolist(), strict=True), 1
-        )
-        if k >= first and tasks and math.isfinite(value)
-    }
+__all__ = ["Question", "all_records", "passk", "sized", "subsets"]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is undefined, and has no record
-def pass_majority_records(scores: Mapping[str, Floats], answers: Codes | None, starts: Ints) -> list[Record]:
-    """Every number of `compute_pass_majority_metrics`, in its order, then `avg_sample_std_dev`.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of rollouts.
+
+    Attributes:
+        scores: What counts as success, by name.
+        answer: The field of the answer; None if answers do not count.
+        metrics: Rows of the registry; None for the default ones.
+        ks: The k that are shown; None for all.
+    """
+
+    scores: Sequence[ScoreSpec]
+    answer: str | None = None
+    metrics: Sequence[Metric] | None = None
+    ks: Sequence[int] | None = None
+
+    def wanted(self, by: Sequence[str] = ()) -> Wanted:
+        """What must be read of the rollouts to answer it.
+
+        Args:
+            by: The fields whose values name subsets.
+        """
+        numbers = tuple(dict.fromkeys(spec.field for spec in self.scores))
+        return Wanted(numbers=numbers, answers=(self.answer,) if self.answer else (), subsets=tuple(by))
+
+
+# --- analyses -------------------------------------------------------------------------------------------------------
+
+
+def passk(rollouts: Rollouts, question: Question, title: str, listener: Listener) -> Result:
+    """Compute metrics over k of all tasks.
 
     Args:
-        scores: By name, the score of every rollout, NaN where it is missing.
-        answers: By rollout, the code of its answer, -1 for none; None if answers do not count.
-        starts: The rollouts of task t are `starts[t]` up to `starts[t + 1]`.
+        rollouts: All rollouts, masked ones included.
+        question: What is asked of them.
+        title: What stands above the table.
+        listener: Told what the user should know.
+
+    Raises:
+        DataError: There is no number to compute, or no task has so many rollouts.
     """
-    scores = dict(scores)
-    if answers is not None:
-        scores[NO_ANSWER] = (answers < 0).astype(np.float64)
-    names = sorted(scores)
-    longest = int(np.diff(starts).max(initial=0))
-    plain: list[dict[int, Record]] = []
-    runs: list[Record] = []
-    across: list[dict[int, Record]] = []
-    within: list[dict[int, Record]] = []
-    for name in names:
-        values = scores[name]
-        first_k = m.mean_of_first_k(values, starts)
-        at_k = m.pass_at_k(values, starts)
-        plain.append(_over_k("pass@k", name, at_k, at_k.percent))
-        plain.append(_over_k("pass@1[avg-of-k]", name, first_k, first_k.percent))
-        if answers is not None:
-            plain.append(_majority(name, values, answers, starts))
-        by_run = m.mean_by_position(values, starts)
-        filled = np.flatnonzero(np.isfinite(by_run.percent))
-        means = by_run.percent[filled]
-        runs += [
-            Record(
-                PER_SAMPLE,
-                int(position) + 1,
-                name,
-                value,
-                n_tasks=int(by_run.n_tasks[position]),
-                n_rollouts=int(by_run.n_rollouts[position]),
-            )
-            for position, value in zip(filled, means.tolist(), strict=True)
-        ]
-        if len(means) > 1:
-            # Past the last run the first k are all runs; where positions have no score, k runs reach beyond k rollouts.
-            reached = np.minimum(np.arange(longest), len(means) - 1)
-            behind = m.Curve(first_k.total, first_k.n_tasks[filled[reached]], first_k.n_rollouts[filled[reached]])
-            for stat, spread in zip(
-                ("std_dev_across_runs", "std_err_across_runs"), m.std_across_runs(means), strict=True
-            ):
-                across.append(_over_k("pass@1[avg-of-k]", name, behind, spread[reached], stat, first=2))  # type: ignore[arg-type]
-        prefix = m.prefix_std(values, starts)
-        within.append(_over_k("pass@1[avg-of-k]", name, prefix, prefix.mean, "avg_sample_std_dev", first=2))
-
-    def by_k(columns: list[dict[int, Record]]) -> list[Record]:
-        return [column[k] for k in range(1, longest + 1) for column in columns if k in column]
-
-    return [*by_k(plain), *runs, *by_k(across), *by_k(within)]
+    measured = rollouts.measured()
+    records = all_records(measured, question, listener)
+    return _result("passk", records, {"": len(rollouts.starts) - 1}, rollouts, measured, question, title, listener)
 
 
-def _majority(name: str, values: Floats, answers: Codes, starts: Ints) -> dict[int, Record]:
-    if name == NO_ANSWER:
-        curve = m.answered_at_k(answers, starts)
-        return _over_k("majority@k", name, curve, 100.0 - curve.percent)
-    curve = m.majority_at_k(values, answers, starts)
-    return _over_k("majority@k", name, curve, curve.percent)
-
-
-def table_records(table: Rollouts, scores: Sequence[ScoreSpec], answer: str | None) -> list[Record]:
-    """The records of a table of measured rollouts.
+def all_records(measured: Rollouts, question: Question, listener: Listener) -> list[Record]:
+    """Every number that is asked for, at every k.
 
     Args:
-        table: Rollouts without masked ones.
-        scores: The scores.
-        answer: The field of the answer, if answers count.
+        measured: The rollouts that count.
+        question: What is asked of them.
+        listener: Told how many scores are missing.
+
+    Raises:
+        DataError: There is no number to compute.
     """
-    answers = table.labels[answer].codes if answer is not None else None
-    return pass_majority_records({spec.name: spec.values(table) for spec in scores}, answers, table.starts)
+    values = score_values(measured, question.scores, listener)
+    answers = None if question.answer is None else measured.labels[question.answer].codes
+    return metric_records(values, answers, measured.starts, question.metrics)
 
 
-def subset_records(table: Rollouts, scores: Sequence[ScoreSpec], answer: str | None, by: Labels) -> list[Record]:
-    """The records of every subset, without `per_sample_aggregate`.
+def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: str, listener: Listener) -> Result:
+    """Compute metrics over k of the subsets of the tasks, without `per_sample_aggregate`.
 
     Args:
-        table: Rollouts without masked ones.
-        scores: The scores.
-        answer: The field of the answer, if answers count.
-        by: By unit, the subset it belongs to.
+        rollouts: All rollouts, masked ones included.
+        question: What is asked of them.
+        by: The fields whose values name subsets; a task belongs to the value of its first rollout. With several, the
+            subsets are called `field=value`.
+        title: What stands above the table.
+        listener: Told what the user should know.
+
+    Raises:
+        DataError: There is no number to compute, or no task has so many rollouts.
     """
-    names = names_of(by.values)
-    # The units of each subset, one subset after the other, and their rows: a subset is then a slice of every array.
-    units = np.argsort(by.codes, kind="stable")
-    lengths = np.diff(table.starts)[units]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.arange(starts[-1]) + np.repeat(table.starts[units] - starts[:-1], lengths)
-    bounds = np.searchsorted(by.codes[units], np.arange(len(names) + 1))
-    values = {spec.name: spec.values(table)[rows] for spec in scores}
-    answers = table.labels[answer].codes[rows] if answer is not None else None
-    records = []
-    for code in dict.fromkeys(by.codes[by.codes >= 0].tolist()):
-        own = starts[bounds[code] : bounds[code + 1] + 1]
-        part = slice(own[0], own[-1])
-        found = pass_majority_records(
-            {name: score[part] for name, score in values.items()},
-            None if answers is None else answers[part],
-            own - own[0],
-        )
-        records += [_in_subset(record, names[code]) for record in found if record.metric != PER_SAMPLE]
-    return records
+    measured = rollouts.measured()
+    values = score_values(measured, question.scores, listener)
+    answers = None if question.answer is None else measured.labels[question.answer].codes
+    metrics = DEFAULT_METRICS if question.metrics is None else question.metrics
+    rows = replace(question, metrics=[metric for metric in metrics if metric.name != RUN_MEANS])
+    records: list[Record] = []
+    sizes: dict[str, int] = {}
+    for field in by:
+        labels = measured.by_first_rollout(field)
+        without = int(((labels.codes < 0) & (np.diff(measured.starts) > 0)).sum())
+        if without:
+            listener.note("tasks-in-no-subset", f"{without} tasks have no '{field}' and are in no subset")
+        for name, tasks in _tasks_by_subset(labels):
+            subset = f"{field}={name}" if len(by) > 1 else name
+            sizes[subset] = len(tasks)
+            taken, starts = _rows_of(tasks, measured.starts)
+            scores = {score: column[taken] for score, column in values.items()}
+            codes = None if answers is None else answers[taken]
+            records += metric_records(scores, codes, starts, rows.metrics, subset)
+    return _result("subsets", records, sizes, rollouts, measured, question, title, listener)
 
 
-def _in_subset(record: Record, subset: str) -> Record:
-    return Record(
-        record.metric,
-        record.k,
-        record.score,
-        record.value,
-        record.stat,
-        subset,
-        record.agent,
-        record.n_tasks,
-        record.n_rollouts,
+def _tasks_by_subset(labels: Labels) -> Iterator[tuple[str, Ints]]:
+    """By subset, in the order in which they first occur: its name, and its tasks."""
+    names = names_of(labels.values)
+    order = np.argsort(labels.codes, kind="stable")
+    bounds = np.searchsorted(labels.codes[order], np.arange(len(names) + 1))
+    for code in dict.fromkeys(labels.codes[labels.codes >= 0].tolist()):
+        yield names[code], order[bounds[code] : bounds[code + 1]]
+
+
+def _rows_of(tasks: Ints, starts: Ints) -> tuple[Ints, Ints]:
+    """The rollouts of some tasks, and where each of these tasks then begins."""
+    lengths = np.diff(starts)[tasks]
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    return np.arange(begins[-1]) + np.repeat(starts[tasks] - begins[:-1], lengths), begins
+
+
+def _result(
+    name: str,
+    records: list[Record],
+    sizes: Mapping[str, int],
+    rollouts: Rollouts,
+    measured: Rollouts,
+    question: Question,
+    title: str,
+    listener: Listener,
+) -> Result:
+    shown = _at_ks(records, question.ks, measured)
+    _note_fewer_tasks(shown, listener)
+    coverage = [Record(Key("coverage", score=part), count) for part, count in rollouts.coverage().items()]
+    return Result(
+        name,
+        [*shown, *coverage],
+        lambda: [_table(shown, sizes, question.ks, sized(title, rollouts))],
+        notes=listener.notes,
     )
+
+
+def sized(title: str, rollouts: Rollouts) -> str:
+    """A title that says how many tasks and rollouts there are."""
+    counts = ((len(rollouts.starts) - 1, "task"), (len(rollouts.masked), "rollout"))
+    return " · ".join([title, *(f"{count:,} {noun}{'s' if count != 1 else ''}" for count, noun in counts)])
+
+
+def _at_ks(records: list[Record], ks: Sequence[int] | None, measured: Rollouts) -> list[Record]:
+    """The records at the chosen k, `per_sample_aggregate` whole."""
+    if ks is None:
+        return records
+    lengths = np.diff(measured.starts)
+    longest = int(lengths.max(initial=0))
+    if max(ks) > longest:
+        task = key_name(measured.tasks.values[measured.tasks.codes[int(lengths.argmax())]]) if len(lengths) else "none"
+        raise DataError(
+            f"k = {max(ks)} is beyond the longest task: task {task} has {longest} rollouts", "choose a smaller k"
+        )
+    return [record for record in records if record.key.metric == RUN_MEANS or record.key.k in ks]
+
+
+def _note_fewer_tasks(records: Iterable[Record], listener: Listener) -> None:
+    """Note where pass@k is over fewer tasks as k grows: values at different k are then of different tasks."""
+    counts: dict[tuple[str, str], dict[int | None, int | None]] = {}
+    for record in records:
+        if record.key.metric == "pass@k":
+            counts.setdefault((record.key.subset, record.key.score), {})[record.key.k] = record.n_tasks
+    for (subset, score), by_k in counts.items():
+        (first, most), *_, (last, least) = [*by_k.items()] * 2
+        if most != least:
+            where = f"{subset}/" if subset else ""
+            listener.note(
+                "fewer-tasks-as-k-grows",
+                f"{where}pass@k/{score} is over fewer tasks as k grows ({most} at k={first}, {least} at k={last}):"
+                " a task with fewer than k rollouts does not count",
+            )
+
+
+def _table(records: Sequence[Record], sizes: Mapping[str, int], ks: Sequence[int] | None, title: str) -> View:
+    """One row for each subset, score and k, one column for each metric."""
+    columns = {
+        metric.heading or metric.name: (metric.name, metric.stat)
+        for metric in REGISTRY
+        if metric.heading or not metric.stat
+    }
+    present = {(record.key.metric, record.key.stat) for record in records if record.key.metric != RUN_MEANS}
+    # A metric with a threshold has a name of its own.
+    columns |= {name: (name, stat) for name, stat in sorted(present) if not stat and name not in columns}
+    shown = _shown_ks(records, ks)
+    scores = {score: place for place, score in enumerate(dict.fromkeys(record.key.score for record in records))}
+    subsets = {subset: place for place, subset in enumerate(sizes)}
+    rows = sorted(
+        (record for record in records if record.key.k in shown[record.key.subset]),
+        key=lambda r: (subsets[r.key.subset], scores[r.key.score], r.key.k or 0),
+    )
+    names = ("subset", "tasks", "score", "k") if any(sizes) else ("score", "k")
+    return pivot(
+        rows, dict(zip(names, names, strict=True)), {h: c for h, c in columns.items() if c in present}, title, sizes
+    )
+
+
+def _shown_ks(records: Iterable[Record], chosen: Sequence[int] | None) -> dict[str, set[int | None]]:
+    """By subset the chosen k, else the powers of two and the highest."""
+    ks: dict[str, set[int | None]] = {}
+    for record in records:
+        if record.key.k is not None and record.key.metric != RUN_MEANS:
+            ks.setdefault(record.key.subset, set()).add(record.key.k)
+    if chosen:
+        return {subset: present & set(chosen) for subset, present in ks.items()}
+    return {
+        subset: {k for k in present if k is not None and (k & (k - 1) == 0 or k == max(present, key=int))}  # type: ignore[arg-type]
+        for subset, present in ks.items()
+    }

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Floats, Ints
-from .ragged import blocks
+from .ragged import index_blocks
 
-__all__ = ["Statistics", "describe"]
+__all__ = ["STATISTICS", "Statistics", "describe"]
+
+STATISTICS = ("mean", "max", "min", "median", "std")
 
 # From this length on, finding a median is faster than sorting; short groups sort faster.
 _LONG_GROUP = 1024
@@ -41,7 +43,7 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         starts: Group g is `values[starts[g]:starts[g + 1]]`; shape (groups + 1,).
 
     Returns:
-        One value a group of each statistic.
+        One value per group of each statistic.
 
     >>> describe(np.array([1.0, 2.0, np.nan, 6.0]), np.array([0, 4])).median.tolist()
     [2.0]
@@ -52,7 +54,7 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         values = values[present]
     count = np.diff(starts)
     mean, high, low, median, std = (np.full(len(count), np.nan) for _ in range(5))
-    for block in blocks(starts):
+    for block in index_blocks(starts):
         n = block.lengths
         ordered = _ordered(block.of(values, np.inf), n)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -62,11 +64,11 @@ def describe(values: Floats, starts: Ints) -> Statistics:
                 spread[~block.inside] = 0.0
             deviation = np.sqrt((spread**2).sum(axis=1) / np.maximum(n - 1, 1))
         each = np.arange(len(n))
-        mean[block.units] = center
-        low[block.units] = ordered[:, 0]
-        high[block.units] = ordered[each, n - 1]
-        median[block.units] = 0.5 * ordered[each, (n - 1) // 2] + 0.5 * ordered[each, n // 2]
-        std[block.units] = np.where(n > 1, deviation, np.nan)
+        mean[block.groups] = center
+        low[block.groups] = ordered[:, 0]
+        high[block.groups] = ordered[each, n - 1]
+        median[block.groups] = 0.5 * ordered[each, (n - 1) // 2] + 0.5 * ordered[each, n // 2]
+        std[block.groups] = np.where(n > 1, deviation, np.nan)
     return Statistics(count, mean, high, low, median, std)
 
 

@@ -1,46 +1,72 @@
-"""Runs: the i-th rollout of every task."""
+"""Runs: run i is the i-th rollout of every task. How far do their means spread?"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..arrays import Floats, Ints
-from .passing import prefix_std
-from .ragged import Curve, longest
+from .metric import Metric
+from .passing import std_of_first_k
+from .ragged import Block, TaskValues
 
-__all__ = ["mean_by_position", "std_across_runs"]
+__all__ = ["METRICS", "RUN_MEANS", "std_across_runs", "std_error_across_runs"]
 
-
-def mean_by_position(values: Floats, starts: Ints) -> Curve:
-    """Mean over tasks of the score of rollout position 1 … K: what one run over all tasks would have given.
-
-    Args:
-        values: Scores; shape (rollouts,).
-        starts: Shape (tasks + 1,).
-
-    Returns:
-        Sums over the tasks that have the score at that position.
-    """
-    width = longest(starts)
-    position = np.arange(len(values)) - np.repeat(starts[:-1], np.diff(starts))
-    present = np.isfinite(values)
-    counts = np.bincount(position[present], minlength=width)
-    total = np.bincount(position[present], values[present], minlength=width).astype(np.float64)
-    return Curve(total, counts, counts)
+# The metric whose values are the means of runs, which `of_runs` takes.
+RUN_MEANS = "per_sample_aggregate"
 
 
-def std_across_runs(runs: Floats) -> tuple[Floats, Floats]:
-    """Sample std of the first k runs, and the standard error of their mean.
+def score_of_run(block: Block) -> TaskValues:
+    """The score that run i gave each task; NaN where it gave none."""
+    return TaskValues(block.scores, block.present)
+
+
+def std_across_runs(means: Floats) -> Floats:
+    """Sample standard deviation (n - 1) of the means of the first k runs, NaN for one.
 
     Args:
-        runs: One mean a run, in any unit; shape (runs,).
+        means: One mean per run, in any unit; shape (runs,).
 
     Returns:
-        Standard deviations and standard errors for k = 1 … runs, in the same unit; NaN at k = 1.
+        In the same unit; shape (runs,).
 
-    >>> [round(float(x), 4) for x in std_across_runs(np.array([40.0, 50.0, 60.0]))[0][1:]]
-    [7.0711, 10.0]
+    >>> std_across_runs(np.array([40.0, 50.0, 60.0])).round(4).tolist()
+    [nan, 7.0711, 10.0]
     """
-    counts = np.arange(1, len(runs) + 1)
-    stds = np.where(counts < 2, np.nan, prefix_std(runs, np.array([0, len(runs)])).total)
-    return stds, stds / np.sqrt(counts)
+    alone: Ints = np.zeros(1, np.int64)
+    stds: Floats = std_of_first_k(Block(alone, np.ones((1, len(means)), np.bool_), means[None, :])).values[0]
+    return stds
+
+
+def std_error_across_runs(means: Floats) -> Floats:
+    """That standard deviation divided by the square root of how many runs there are; shape (runs,)."""
+    return std_across_runs(means) / np.sqrt(np.arange(1, len(means) + 1))
+
+
+METRICS = (
+    Metric(
+        RUN_MEANS,
+        "the mean over tasks of rollout 1, 2, …: what single runs would have given",
+        "the score of rollout k",
+        "NVIDIA NeMo Gym",
+        of_block=score_of_run,
+    ),
+    Metric(
+        "pass@1[avg-of-k]",
+        "the std of the means of the first k runs",
+        "sample std of the first k entries of per_sample_aggregate",
+        "NVIDIA NeMo Gym",
+        stat="std_dev_across_runs",
+        heading="std across runs",
+        of_runs=std_across_runs,
+        first_k=2,
+    ),
+    Metric(
+        "pass@1[avg-of-k]",
+        "that std, divided by the square root of how many runs there are",
+        "std_dev_across_runs / √runs",
+        "NVIDIA NeMo Gym",
+        stat="std_err_across_runs",
+        of_runs=std_error_across_runs,
+        first_k=2,
+    ),
+)

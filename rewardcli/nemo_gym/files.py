@@ -1,170 +1,133 @@
-"""From files of rollouts to a profile, and from a profile to its two files."""
+"""From files of rollouts to a profile, and from a profile to its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET
 
-from ..analyses.profile import Profile, listed
+from ..analyses.profile import Profile
+from ..analyses.profile_result import profile_result
 from ..completion import completion_of
 from ..listener import Listener
-from ..output.files import written
+from ..output.files import Destination, atomic_files
 from ..parallel import prefetch, run
-from ..reader import (
-    NEMO_GYM,
-    UNNAMEABLE,
-    InputRows,
-    ReadOptions,
-    Wanted,
-    forkable_jobs,
-    output_stem,
-    read_rollouts,
-)
+from ..reader import InputRows, ReadOptions, Wanted, forkable_jobs, output_stem, read_rollouts
+from ..results import Result
+from .rows import TaskRows, agent_rows, as_structs, first_inputs, profile_json
+from .spelling import in_nemo_gym_words
+from .strict_json import encode
 
 if TYPE_CHECKING:
     from .models import RewardProfileConfig
 
-__all__ = ["profile_files", "reward_profile", "write_profile"]
+__all__ = ["profile_and_write", "reward_profile", "write_rows"]
 
 # Rows are written in blocks of so many tasks; below so many rollouts, worker processes cost more than they gain.
 TASKS_AT_ONCE = 256
 SMALLEST_SHARED = 50_000
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-def profile_files(
-    paths: list[str],
-    inputs_path: str | None,
-    options: ReadOptions,
-    allow_partial: bool,
-    listener: Listener | None = None,
-) -> tuple[Profile, InputRows | None]:
-    """Reads rollouts, and their inputs if there are any, into a profile.
-
-    Args:
-        paths: The rollouts.
-        inputs_path: The materialized inputs; None if there are none.
-        options: How to read.
-        allow_partial: Whether inputs without a rollout are let pass.
-        listener: Hears notes and progress.
-
-    Returns:
-        The profile, and what reads its inputs again.
-    """
-    wanted = Wanted(numbers=None, inputs=inputs_path, allow_partial=allow_partial)
-    table = read_rollouts(paths, wanted, options, listener)
-    samples = InputRows(table.matching) if table.matching is not None else None
-    return Profile(table, completion_of(table, options.agent)), samples
-
-
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def _encoder(names: Sequence[str]) -> Any:
-    """Makes what is written as an object with these keys, in order, less those that are unset."""
-    if any(UNNAMEABLE.search(name) for name in names):  # msgspec takes these for no field
-        return lambda *row: {name: value for name, value in zip(names, row, strict=True) if value is not UNSET}
-    fields = [(f"f{i}", Any, UNSET) for i in range(len(names))]
-    return msgspec.defstruct("Row", fields, rename={f"f{i}": name for i, name in enumerate(names)}, gc=False)
-
-
-def _task_lines(profile: Profile, sample: Callable[[int], Any], workers: int) -> Iterator[bytes]:
-    """The rows by task, a block of lines at a time."""
-    table = profile.table
-    tasks, agents = profile.unit_tasks(), profile.unit_agents()
-    row_type = _encoder(
-        [
-            NEMO_GYM.task,
-            *profile.task_statistics(slice(0, 0)),
-            "sample",
-            *profile.task_counts(slice(0, 0)),
-            "rollout_infos",
-            "agent_ref",
-        ]
-    )
-    info_type = _encoder(list(profile.rollout_infos(slice(0, 0))))
-    encode_lines = msgspec.json.Encoder().encode_lines
-
-    def lines(units: slice) -> bytes:
-        infos = list(map(info_type, *profile.rollout_infos(units).values()))
-        ends = (table.starts[units.start : units.stop + 1] - table.starts[units.start]).tolist()
-        columns = [
-            tasks[units],
-            *map(listed, profile.task_statistics(units).values()),
-            map(sample, range(units.start, units.stop)),
-            *profile.task_counts(units).values(),
-            [infos[first:last] for first, last in zip(ends, ends[1:], strict=False)],
-            agents[units],
-        ]
-        return encode_lines(list(map(row_type, *columns)))
-
-    blocks = [
-        slice(begin, min(begin + TASKS_AT_ONCE, table.n_tasks)) for begin in range(0, table.n_tasks, TASKS_AT_ONCE)
-    ]
-    return run(lines, blocks, jobs=workers)
-
-
-def write_profile(
-    profile: Profile, folder: Path, stem: str, samples: InputRows | None, jobs: int = 1
+def write_rows(
+    destination: Destination, task_lines: Iterable[bytes], agents: Sequence[dict[str, Any]]
 ) -> tuple[Path, Path]:
-    """Writes `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json`, both or neither.
+    """Write `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json`, both or neither.
 
     Args:
-        profile: What to write.
-        folder: Where to.
-        stem: How the files' names begin.
-        samples: Gives the inputs; None without inputs.
-        jobs: How many worker processes, copies of this one, may help.
+        destination: Where to.
+        task_lines: The rows by task, as lines of JSON, one or more at a time.
+        agents: The rows by agent.
+
+    Returns:
+        The paths of the two files.
     """
-    workers = jobs if profile.table.n_rollouts >= SMALLEST_SHARED else 1
-    if samples is None:
-        names = profile.table.agent_names()
-        codes = profile.table.agents.codes.tolist()
+    paths = destination.path("_reward_profiling.jsonl"), destination.path("_agent_metrics.json")
+    with atomic_files(*paths) as (task_file, agent_file):
+        task_file.writelines(task_lines)
+        agent_file.write(encode(agents))
+    return paths
 
-        def sample(unit: int) -> Any:
-            return {"agent_ref": {"name": names[codes[unit]]}}
+
+def _blocks_of_lines(profile: Profile, inputs: InputRows | None, workers: int) -> Iterator[bytes]:
+    """The rows by task, a block of lines at a time."""
+    if inputs is None:
+        rows = TaskRows(profile)
     else:
-        positions = profile.first_inputs()
+        positions = first_inputs(profile.rollouts)
+        rows = TaskRows(profile, lambda task: inputs.raw(positions[task]))
+    encode_lines = msgspec.json.Encoder().encode_lines
 
-        def sample(unit: int) -> Any:
-            return samples.raw(positions[unit])
+    def lines(tasks: slice) -> bytes:
+        return encode_lines(as_structs(rows.columns(as_structs, tasks), tasks.stop - tasks.start))
 
-    tasks, agents = folder / f"{stem}_reward_profiling.jsonl", folder / f"{stem}_agent_metrics.json"
-    with written(tasks, agents) as (task_file, agent_file):
-        lines = _task_lines(profile, sample, workers)
-        for block in lines if workers > 1 else prefetch(lines):
-            task_file.write(block)
-        agent_file.write(msgspec.json.encode(profile.agent_rows()))
-    return tasks, agents
+    count = profile.rollouts.n_tasks
+    blocks = [slice(begin, min(begin + TASKS_AT_ONCE, count)) for begin in range(0, count, TASKS_AT_ONCE)]
+    blocks_of_lines = run(lines, blocks, jobs=workers)
+    return blocks_of_lines if workers > 1 else prefetch(blocks_of_lines)
 
 
 # --- the whole job --------------------------------------------------------------------------------------------------
 
 
-def reward_profile(config: RewardProfileConfig) -> tuple[Path, Path]:
-    """Profiles a file of rollouts and writes both files beside it.
+def profile_and_write(
+    paths: Sequence[str],
+    inputs: str | None,
+    allow_partial: bool,
+    options: ReadOptions,
+    destination: Destination,
+    listener: Listener,
+) -> tuple[Result, tuple[Path, Path]]:
+    """Profile rollouts, and write the files of the profile.
 
     Args:
-        config: A `RewardProfileConfig`.
+        paths: The rollouts.
+        inputs: The materialized inputs; None if there are none.
+        allow_partial: Whether inputs without a rollout are let pass.
+        options: How to read.
+        destination: Where the files go.
+        listener: Told what the user should know.
+
+    Returns:
+        The profile as a result, and the files.
+
+    Raises:
+        DataError: The data are not as they should be.
+    """
+    rollouts = read_rollouts(paths, Wanted(numbers=None, inputs=inputs, allow_partial=allow_partial), options, listener)
+    profile = Profile(rollouts, completion_of(rollouts, options.agent))
+    jobs = forkable_jobs(options, [*paths, inputs]) if rollouts.n_rollouts >= SMALLEST_SHARED else 1
+    with nullcontext() if rollouts.matching is None else InputRows(rollouts.matching) as rows:
+        written = write_rows(destination, _blocks_of_lines(profile, rows, jobs), agent_rows(profile))
+    for path in written:
+        listener.note("wrote", f"wrote {path}")
+    return profile_result(profile, lambda: profile_json(profile), listener.notes), written
+
+
+@in_nemo_gym_words()
+def reward_profile(config: RewardProfileConfig) -> tuple[Path, Path]:
+    """Profile a file of rollouts and write the files beside it.
+
+    Args:
+        config: A `RewardProfileConfig`, or anything with its fields.
 
     Returns:
         The paths of the rows by task and of the rows by agent.
 
     Raises:
         ValueError: The data are not as they should be.
+
+    Source:
+        `nemo_gym.reward_profile.reward_profile`.
     """
-    inputs_path, rollouts_path = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath
-    options = ReadOptions()
-    profile, samples = profile_files([rollouts_path], inputs_path, options, config.allow_partial_rollouts)
-    try:
-        folder, jobs = Path(rollouts_path).parent, forkable_jobs(options, [rollouts_path, inputs_path])
-        return write_profile(profile, folder, output_stem(rollouts_path), samples, jobs)
-    finally:
-        if samples is not None:
-            samples.close()
+    inputs, rollouts = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath
+    destination = Destination(Path(rollouts).parent, output_stem(rollouts))
+    _, written = profile_and_write(
+        [rollouts], inputs, config.allow_partial_rollouts, ReadOptions(), destination, Listener()
+    )
+    return written

@@ -1,20 +1,21 @@
-"""Reads metrics back from JSON files: what `passk` or `subsets` wrote, aggregate metrics, anyone's flat object."""
+"""Read metrics back from JSON files: what `passk` or `subsets` wrote, aggregate metrics, anyone's flat object."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, Location
+from ..reader.json_text import JsonError, parse_json
+from ..results import Key, Record
 
 __all__ = ["read_metrics"]
 
 _HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
 
 
-def read_metrics(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The flat metrics of a file, and how many tasks and rollouts stand behind them, where the file tells.
+def read_metrics(path: str) -> list[Record]:
+    """The metrics of a file, with how many tasks and rollouts are behind them, where the file says so.
 
     An array of agents gives one agent's metrics flat, and those of several as `AGENT/key`.
 
@@ -22,27 +23,29 @@ def read_metrics(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
         DataError: The file cannot be read, or holds no metrics.
     """
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = parse_json(Path(path).read_bytes())
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}", "check the path") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text", _HINT) from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})", _HINT) from error
+        raise DataError(error.strerror or str(error), "check the path", Location(path)) from error
+    except JsonError as error:
+        what = f"not JSON ({error.what})" if error.line else error.what
+        raise DataError(what, _HINT, Location(path, error.line, error.column)) from error
     if isinstance(content, dict):
-        return content, _counts_of(content.pop("coverage", {}))
+        counts = _counts_of(content.pop("coverage", {}))
+        return [Record(Key.parse(key), value, *counts.get(key, ())) for key, value in content.items()]
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
-        raise DataError(f"{path}: neither an object of metrics nor an array of agents", _HINT)
-    if len(content) == 1:
-        return _metrics_of(content[0]), {}
-    return {f"{_agent_of(entry)}/{key}": value for entry in content for key, value in _metrics_of(entry).items()}, {}
+        raise DataError("neither an object of metrics nor an array of agents", _HINT, Location(path))
+    return [
+        Record(Key.parse(key if len(content) == 1 else f"{_agent_of(entry)}/{key}"), value)
+        for entry in content
+        for key, value in _metrics_of(entry).items()
+    ]
 
 
-def _counts_of(coverage: Any) -> dict[str, Any]:
-    """What is written under `coverage` as this tool writes it; another tool's is not understood."""
+def _counts_of(coverage: Any) -> dict[str, tuple[int, int]]:
+    """What is under `coverage` as this tool writes it; another tool's is not understood."""
     entries = coverage.items() if isinstance(coverage, dict) else ()
     return {
-        key: {"n_tasks": entry["n_tasks"], "n_rollouts": entry["n_rollouts"]}
+        key: (entry["n_tasks"], entry["n_rollouts"])
         for key, entry in entries
         if isinstance(entry, dict) and {"n_tasks", "n_rollouts"} <= entry.keys()
     }

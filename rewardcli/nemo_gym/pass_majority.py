@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .. import metrics as m
-from ..analyses.passk import NO_ANSWER, pass_majority_records
+from ..analyses.records import metric_records
 from ..arrays import Codes, Floats, Ints
 from ..keys import canonical_answer, canonical_key, names_of
-from ..results import PER_SAMPLE, Record, flat_metrics, highest_k
+from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS
+from ..results import flat_metrics, highest_k
 
 __all__ = [
     "add_avg_sample_std_dev",
@@ -24,6 +25,9 @@ __all__ = [
 
 ScoreDicts = list[list[dict[str, float]]]
 ScoreFn = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+# The spread that `add_avg_sample_std_dev` adds.
+_ADDED = "avg_sample_std_dev"
 
 
 def _accuracy(rollout: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,24 +86,27 @@ def compute_pass_majority_metrics(
     for rollouts in tasks:
         all_score_dicts.append([])
         for rollout in rollouts:
-            found = {name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None}
+            scores = {
+                name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None
+            }
             if answer_key is not None:
-                found[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)
-            all_score_dicts[-1].append(found)
+                scores[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)
+            all_score_dicts[-1].append(scores)
     score_names = sorted({name for task in all_score_dicts for scores in task for name in scores})
     answers = _answer_codes(tasks, answer_key) if answer_key is not None else None
     starts = _ragged(tasks)
     given = [name for name in score_names if answers is None or name != NO_ANSWER]
-    records = pass_majority_records(_score_arrays(all_score_dicts, given), answers, starts) if score_names else []
-    metrics = flat_metrics([record for record in records if record.stat != "avg_sample_std_dev"])
-    metrics.setdefault(PER_SAMPLE, {})
+    rows = [metric for metric in DEFAULT_METRICS if metric.stat != _ADDED]
+    arrays = _score_arrays(all_score_dicts, given)
+    metrics = flat_metrics(metric_records(arrays, answers, starts, rows) if score_names else [])
+    metrics.setdefault(RUN_MEANS, {})
     return metrics, all_score_dicts, score_names, int(np.diff(starts).max())
 
 
 def add_avg_sample_std_dev(
     metrics: dict[str, Any], all_score_dicts: ScoreDicts, score_names: Sequence[str], max_k: int
 ) -> None:
-    """Adds, in place, the mean over tasks of the sample std of the first k scores, for k = 2 … max_k; not in percent.
+    """Add, in place, the mean over tasks of the sample std of the first k scores, for k = 2 … max_k; not in percent.
 
     Args:
         metrics: The metrics to add to.
@@ -107,15 +114,15 @@ def add_avg_sample_std_dev(
         score_names: The scores' names.
         max_k: The highest k.
     """
-    starts = _ragged(all_score_dicts)
-    curves = {
-        name: m.prefix_std(values, starts) for name, values in _score_arrays(all_score_dicts, score_names).items()
-    }
+    rows = [metric for metric in DEFAULT_METRICS if metric.stat == _ADDED]
+    scores = _score_arrays(all_score_dicts, score_names)
+    records = metric_records(scores, None, _ragged(all_score_dicts), rows)
     for k in range(2, max_k + 1):
-        for name, curve in curves.items():
-            at = min(k, len(curve.total)) - 1
-            if at >= 0 and curve.n_tasks[at]:
-                metrics[Record("pass@1[avg-of-k]", k, name, 0.0, "avg_sample_std_dev").key] = float(curve.mean[at])
+        for name in score_names:
+            # Beyond the longest task the first k are all there are.
+            of_name = [record for record in records if record.key.score == name and record.key.k <= k]  # type: ignore[operator]
+            if of_name:
+                metrics[replace(of_name[-1].key, k=k).text] = of_name[-1].value
 
 
 def compute_subset_metrics(
@@ -139,8 +146,8 @@ def compute_subset_metrics(
             subsets.setdefault(value, []).append(rollouts)
     metrics: dict[str, Any] = {}
     for name, members in zip(names_of(list(subsets)), subsets.values(), strict=True):
-        found, _, _, _ = compute_pass_majority_metrics(members, score_fn, answer_key)
-        metrics |= {f"{name}/{key}": value for key, value in found.items() if key != PER_SAMPLE}
+        of_subset, _, _, _ = compute_pass_majority_metrics(members, score_fn, answer_key)
+        metrics |= {f"{name}/{key}": value for key, value in of_subset.items() if key != RUN_MEANS}
     return metrics
 
 
@@ -161,4 +168,5 @@ def highest_k_metrics(
     Raises:
         ValueError: The pattern has no `{k}`.
     """
-    return highest_k(agent_metrics, pattern, score_names, exclude_names)
+    keys = highest_k(agent_metrics, pattern, score_names, exclude_names)
+    return {key: agent_metrics[key] for key in keys}
