@@ -41,8 +41,8 @@ def spell_settings(text: str, spell: Callable[[str, str | None], str]) -> str:
         text: A message, a hint or a note.
         spell: Given a setting's name and its value (None where none is named), returns how it is written.
 
-    >>> spell_settings("use {duplicates=first}", lambda name, value: f"--{name} {value}")
-    'use --duplicates first'
+    >>> spell_settings("use {duplicates=first}", lambda name, value: f"{name}: {value}")
+    'use duplicates: first'
     """
     return _SETTING.sub(lambda match: spell(match[1], match[2]), text)
 
