@@ -236,6 +236,7 @@ def test_json_and_csv_say_the_same(command: str) -> None:
     told = json.loads(output(*command.split(), "--format", "json"))
     coverage = told.pop("coverage")
     assert told.pop("schema") == 1
+    told.pop("notes", None)
     runs: dict[str, list[float]] = {}
     found: dict[str, Any] = {}
     for line in csv_of(command):
@@ -283,7 +284,7 @@ def test_passk_gives_what_python_gives() -> None:
         example_tasks(), answer_key="extracted_answer"
     )
     rewardcli.add_avg_sample_std_dev(metrics, scores, names, max_k)
-    del told["coverage"], told["schema"]
+    del told["coverage"], told["schema"], told["notes"]
     assert told == metrics
     assert list(told) == list(metrics)
 
@@ -292,14 +293,16 @@ def test_subsets_gives_what_python_gives() -> None:
     told = json.loads(output("subsets", EXAMPLE, "--by", "difficulty", "--format", "json"))
     expected = rewardcli.compute_subset_metrics(example_tasks(), "difficulty")
     assert {key: told[key] for key in expected} == expected
-    assert all(key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "schema"})
+    assert all(
+        key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "notes", "schema"}
+    )
 
 
 def test_k_restricts_without_changing_a_value() -> None:
     everything = json.loads(output("passk", EXAMPLE, "--format", "json"))
     told = json.loads(output("passk", EXAMPLE, "--k", "8, 2", "--format", "json"))
     at_k = [key for key in everything if re.match(r"pass@[28]/|pass@1\[avg-of-[28]\]/|per_sample", key)]
-    assert list(told) == [*at_k, "coverage", "schema"]
+    assert list(told) == [*at_k, "coverage", "notes", "schema"]
     assert {key: everything[key] for key in at_k} == {key: told[key] for key in at_k}
 
 
@@ -328,7 +331,10 @@ def test_json_holds_no_bare_nan_and_every_integer() -> None:
 
 
 def values(*args: str, stdin: bytes | None = None) -> Any:
-    return json.loads(output("passk", *args, "--format", "json", stdin=stdin))
+    """What passk gives as JSON, without the notes."""
+    told = json.loads(output("passk", *args, "--format", "json", stdin=stdin))
+    told.pop("notes", None)
+    return told
 
 
 @pytest.fixture
@@ -460,6 +466,12 @@ def test_written_files_have_the_usual_permissions() -> None:
 SHORT = "a task with fewer than k rollouts does not count"
 
 
+NOT_BINARY = (
+    "accuracy: 1 of 4 rollouts (1 task) is neither 0 nor 1 (0 to 1): pass@k of such a task is the best of its first"
+    " k; --score 'accuracy=reward>=1' makes a pass rate of it"
+)
+
+
 def notes(*args: str) -> list[str]:
     result = run(*args)
     assert result.exit_code == 0, result.stderr
@@ -479,6 +491,7 @@ def test_what_the_user_should_know_is_told() -> None:
         "1 line skipped, the first told.jsonl:7:1: not JSON (expected a value): bad",
         "1 masked rollout is left out of the numbers",
         "accuracy: 2 of 6 rollouts have no value (1 null, 1 not a number)",
+        NOT_BINARY,
         f"pass@k/accuracy is over fewer tasks as k grows (3 at k=1, 1 at k=2): {SHORT}",
     ]
     assert notes("passk", "told.jsonl", "--on-error", "skip", "--quiet") == []
@@ -532,6 +545,8 @@ def test_masked_rollouts_count_nowhere_but_in_the_coverage() -> None:
     }
     assert values("masked.jsonl") == values(SMALL) | coverage
     told = [json.loads(output("subsets", path, "--by", "level", "-f", "json")) for path in ("masked.jsonl", SMALL)]
+    assert next(note["code"] for note in told[0].pop("notes")) == "masked"
+    del told[1]["notes"]
     assert told[0] == told[1] | coverage
     csv_text = output("passk", "masked.jsonl", "-f", "csv")
     assert csv_text.endswith(",,coverage,,masked_rollouts,,2,,\n,,coverage,,measured_tasks,,3,,\n"
@@ -565,7 +580,10 @@ def test_every_line_may_be_a_task_in_the_inputs_too() -> None:
 
 
 def highest(source: str, *options: str) -> Any:
-    return json.loads(output("highest-k", source, *options, "--format", "json"))
+    """What highest-k gives as JSON, without the notes."""
+    told = json.loads(output("highest-k", source, *options, "--format", "json"))
+    told.pop("notes", None)
+    return told
 
 
 def test_highest_k_of_what_passk_wrote_is_that_of_the_rollouts() -> None:
@@ -621,14 +639,14 @@ def test_highest_k_of_anyones_flat_object(options: list[str], keys: list[str], c
 def test_highest_k_without_a_match_is_told() -> None:
     Path("flat.json").write_text("{}", encoding="utf-8")
     result = run("highest-k", "flat.json", "--format", "json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"schema": 1})
+    assert (result.exit_code, json.loads(result.stdout)["notes"][0]["code"]) == (0, "no-key-matches")
     assert result.stderr == "note: no key matches pass@{k} or pass@1[avg-of-{k}] or majority@{k}\n"
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 LINE_HINT = "fix or delete the line, or leave such lines out with --on-error skip"
-FORM_HINT = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
+FORM_HINT = "write NAME, NAME=FIELD, NAME=FIELD>=VALUE, or several comparisons joined by 'and'"
 METRICS_HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
 NOISE = bytes(range(128, 160)) * 4
 
@@ -883,7 +901,9 @@ def test_a_named_pipe_is_read_like_standard_input() -> None:
     with subprocess.Popen([*PROGRAM, "passk", "pipe.jsonl", "-f", "json"], stdout=subprocess.PIPE) as running:
         Path("pipe.jsonl").write_bytes(gzip.compress(data))
         shown, _ = running.communicate(timeout=20)
-    assert json.loads(shown) == values(EXAMPLE)
+    told = json.loads(shown)
+    del told["notes"]
+    assert told == values(EXAMPLE)
 
 
 @pytest.mark.parametrize("packed", [None, gzip.compress], ids=["plain", "gzip"])

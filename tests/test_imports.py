@@ -111,7 +111,7 @@ ROOMS = {
     "rollouts": {"arrays", "errors", "keys"},
     "completion": {"arrays", "errors", "keys", "rollouts"},
     "reader": {"arrays", "completion", "errors", "keys", "listener", "parallel", "rollouts"},
-    "scores": {"arrays", "errors", "listener", "rollouts"},
+    "scores": {"arrays", "errors", "keys", "listener", "rollouts"},
     "metrics": {"arrays"},
     "results": {"errors", "listener", "metrics"},
     "analyses": {
