@@ -30,7 +30,7 @@ PROGRAM = [sys.executable, "-m", "rewardcli"]
 
 EXAMPLE = "math_rollouts.jsonl"
 SMALL = "small.jsonl"
-# By task: reward and answer of each rollout, and the level.
+# By task: the reward and answer of each rollout, and the level.
 SMALL_TASKS: dict[str, tuple[list[tuple[float, str | None]], Any]] = {
     "a": ([(1.0, "4"), (0.0, "5"), (1.0, None)], "easy"),
     "b": ([(0.0, "7"), (0.0, "7")], "hard"),
@@ -53,7 +53,7 @@ def write_rows(path: str, rows: Sequence[Any]) -> str:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the example data and a small file made by hand."""
+    """Work in a directory with the example data and a small handmade file."""
     monkeypatch.chdir(tmp_path)
     for name in (EXAMPLE, "math_rollouts_materialized_inputs.jsonl"):
         shutil.copy(EXAMPLES / name, name)
@@ -72,13 +72,13 @@ def output(*args: str, stdin: bytes | None = None) -> str:
 
 
 def error(*args: str) -> tuple[int, str]:
-    """The exit status and what stands on standard error, notes left out."""
+    """Return the exit status and standard error, without notes."""
     result = run(*args, "--quiet")
     assert result.stdout == ""
     return result.exit_code, result.stderr
 
 
-# --- forms ----------------------------------------------------------------------------------------------------------
+# --- formats --------------------------------------------------------------------------------------------------------
 
 GOLDEN = {
     "passk --answer-key answer": """\
@@ -204,7 +204,7 @@ def test_through_a_pipe_a_table_is_never_cut(width: str) -> None:
 
 
 def key_of(row: dict[str, str]) -> str:
-    """The NeMo Gym key that a row of CSV says."""
+    """Return the NeMo Gym key of a row of CSV."""
     metric = row["metric"]
     if row["k"]:
         metric = metric.replace("@k", f"@{row['k']}").replace("of-k", f"of-{row['k']}").replace("^k", f"^{row['k']}")
@@ -339,7 +339,7 @@ def values(*args: str, stdin: bytes | None = None) -> Any:
 
 @pytest.fixture
 def shards(folder: Path) -> Path:
-    """The example in three shards of different kinds, beside files that are no shards."""
+    """Split the example into three shards of different formats, beside files that are not shards."""
     lines = (folder / EXAMPLE).read_bytes().splitlines(keepends=True)
     (folder / "shards").mkdir()
     (folder / "shards/a.jsonl").write_bytes(b"".join(lines[:100]))
@@ -404,7 +404,7 @@ def test_a_table_has_the_profile_that_the_rollouts_have() -> None:
 
 
 def written_by(*args: str, stdin: bytes | None = None) -> tuple[list[str], list[str]]:
-    """The files that a command made, and the paths it told."""
+    """Return the files that a command made, and the paths that it reported."""
     before = {path for path in Path().rglob("*") if path.is_file()}
     result = run(*args, stdin=stdin)
     assert result.exit_code == 0, result.stderr
@@ -838,7 +838,7 @@ def test_the_program_and_the_module_are_one() -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_goes_away_is_no_error(unbuffered: str) -> None:
-    # Far more than a pipe holds, so that writing fails in the middle.
+    # Far more than a pipe holds, so that writing fails midway.
     command = " ".join([*PROGRAM, "subsets", many_tasks(1500), "--by", "name", "--format", "csv", "--quiet"])
     script = f"set -o pipefail; {command} | head -1; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
@@ -876,11 +876,11 @@ def test_closed_streams_do_not_matter(closed: str, shown: bytes) -> None:
 
 @pytest.fixture
 def reading() -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, in the middle of reading a named pipe."""
+    """Start a process, in its own group, that is in the middle of reading a named pipe."""
     os.mkfifo("pipe.jsonl")
     command = [*PROGRAM, "profile", "pipe.jsonl", "--output-dir", "out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as running:
-        with Path("pipe.jsonl").open("wb", buffering=0) as pipe:  # opens when the other side does
+        with Path("pipe.jsonl").open("wb", buffering=0) as pipe:  # opens when the other end does
             pipe.write((json.dumps(small_rows()[0]) + "\n").encode())
             time.sleep(0.2)
             yield running
@@ -912,7 +912,7 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
 ) -> None:
     inputs = Path("math_rollouts_materialized_inputs.jsonl")
     rows = inputs.read_bytes().splitlines(keepends=True)
-    inputs.write_bytes(b"".join([*rows[::-1][:120], *rows[:-120]]))  # the last one in the file is the first of a task
+    inputs.write_bytes(b"".join([*rows[::-1][:120], *rows[:-120]]))  # a task's first input is the last one in the file
     if packed:
         Path(f"{inputs}.gz").write_bytes(packed(inputs.read_bytes()))
         inputs.unlink()
