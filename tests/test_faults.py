@@ -42,16 +42,15 @@ main()
 """
 WRITING = """
 import multiprocessing, time
-from rewardcli.analyses import profile as statistics
-from rewardcli.nemo_gym import files
+from rewardcli.nemo_gym import files, rows
 from rewardcli.cli import main
 
 def stuck(*args):
     if multiprocessing.parent_process():
         time.sleep(100)
-    return infos(*args)
+    return columns(*args)
 
-infos, statistics.Profile.rollout_infos = statistics.Profile.rollout_infos, stuck
+columns, rows.TaskRows.columns = rows.TaskRows.columns, stuck
 files.SMALLEST_SHARED, files.TASKS_AT_ONCE = 0, 10
 main()
 """

@@ -21,14 +21,14 @@ class AggregateMetricsRequest(BaseModel):
     """The verify responses of a run."""
 
     verify_responses: list[dict[str, Any]] = Field(
-        description="An object a rollout: `_ng_task_index`, `_ng_rollout_index`, `reward`, `response.usage`, any other."
+        description="One object per rollout: `_ng_task_index`, `_ng_rollout_index`, `reward`, `response.usage`, …"
     )
 
 
 class AggregateMetrics(BaseModel):
     """The metrics of a run."""
 
-    group_level_metrics: list[dict[str, Any]] = Field(default_factory=list, description="One row a task.")
+    group_level_metrics: list[dict[str, Any]] = Field(default_factory=list, description="One row per task.")
     agent_metrics: dict[str, Any] = Field(
         default_factory=dict, description="Over all rollouts, and what the hook adds."
     )

@@ -78,10 +78,10 @@ async def _answer(mixin: AggregateMetricsMixin, body: bytearray) -> Response:
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {
         "model": ProblemAnswer,
-        "description": "The data cannot carry the numbers: for example two rollouts of one key.",
+        "description": "The data cannot be aggregated: for example, two rollouts have the same key.",
     },
     413: {"model": ProblemAnswer, "description": "The body is too large."},
-    422: {"model": FaultAnswer, "description": "The body is not JSON, or of the wrong shape."},
+    422: {"model": FaultAnswer, "description": "The body is not JSON, or has the wrong shape."},
     500: {"model": ProblemAnswer, "description": "A hook raised an exception."},
 }
 
