@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 __all__ = ["Listener", "Note"]
@@ -19,6 +20,7 @@ class Note(NamedTuple):
     text: str
 
 
+@dataclass
 class Listener:
     """Keeps the notes it is told, and does nothing about progress.
 
@@ -26,8 +28,7 @@ class Listener:
         notes: What was told, in order, each once.
     """
 
-    def __init__(self) -> None:
-        self.notes: list[Note] = []
+    notes: list[Note] = field(default_factory=list)
 
     def note(self, code: str, text: str) -> None:
         """Take note of something the user should know."""

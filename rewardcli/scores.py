@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Floats
-from .errors import FieldError, UsageError
+from .errors import FieldError, Location, UsageError
 from .listener import Listener
 from .rollouts import Column, Rollouts
 
@@ -50,9 +50,7 @@ class ScoreSpec:
         equals = re.search(r"(?<![<>=])=(?!=)", text)
         if equals is None:
             if re.search(r"[<>=]", text):
-                raise UsageError(
-                    f"the score '{text}' has no name", f"give it one, for example {{score=solved={text}}}"
-                )
+                raise UsageError(f"the score '{text}' has no name", f"give it one, for example {{score=solved={text}}}")
             name, source = text, text
         else:
             name, source = text[: equals.start()].strip(), text[equals.end() :].strip()
@@ -100,11 +98,11 @@ def score_values(measured: Rollouts, specs: Sequence[ScoreSpec], listener: Liste
         column = measured.number(spec.field)
         scores[spec.name] = spec.values(column)
         if np.isnan(column.values).any():
-            _note_missing(spec, column, listener)
+            _note_missing(spec, column, measured, listener)
     return scores
 
 
-def _note_missing(spec: ScoreSpec, column: Column, listener: Listener) -> None:
+def _note_missing(spec: ScoreSpec, column: Column, measured: Rollouts, listener: Listener) -> None:
     missing = column.missing_reasons()
     reasons = ", ".join(f"{count} {reason}" for reason, count in missing.items())
     count = sum(missing.values())
@@ -112,5 +110,6 @@ def _note_missing(spec: ScoreSpec, column: Column, listener: Listener) -> None:
         raise FieldError(
             f"no rollout has a number in the field '{spec.field}' ({reasons})",
             "name a field of numbers or booleans with {score=NAME=FIELD}",
+            Location(measured.origins.sources[0]),
         )
     listener.note("score-missing", f"{spec.name}: {count} of {len(column)} rollouts have no value ({reasons})")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Codes, Floats, Ints
-from ..errors import DataError, plural
+from ..errors import DataError
 from ..keys import key_name, names_of
 from ..listener import Listener
-from ..metrics import NO_ANSWER, REGISTRY, RUN_MEANS, Curve, Metric, Scored, curves, default_metrics
+from ..metrics import DEFAULT_METRICS, NO_ANSWER, REGISTRY, RUN_MEANS, Curve, Metric, Scored, curves
 from ..reader import Wanted
 from ..results import Key, Record, Result, View, pivot
 from ..rollouts import Labels, Rollouts
@@ -65,7 +65,7 @@ def metric_records(
         metrics: Rows of the registry; None for the default ones.
         subset: What these tasks are called in keys.
     """
-    metrics = default_metrics() if metrics is None else metrics
+    metrics = DEFAULT_METRICS if metrics is None else metrics
     if answers is None:
         metrics = [metric for metric in metrics if not metric.needs_answers]
     else:
@@ -121,7 +121,7 @@ def passk(rollouts: Rollouts, question: Question, title: str, listener: Listener
     values = score_values(measured, question.scores, listener)
     answers = None if question.answer is None else measured.labels[question.answer].codes
     records = metric_records(values, answers, measured.starts, question.metrics)
-    return _result("passk", records, {"": rollouts.n_tasks}, rollouts, measured, question, title, listener)
+    return _result("passk", records, {"": len(rollouts.starts) - 1}, rollouts, measured, question, title, listener)
 
 
 def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: str, listener: Listener) -> Result:
@@ -141,7 +141,7 @@ def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: st
     measured = rollouts.measured()
     values = score_values(measured, question.scores, listener)
     answers = None if question.answer is None else measured.labels[question.answer].codes
-    metrics = default_metrics() if question.metrics is None else question.metrics
+    metrics = DEFAULT_METRICS if question.metrics is None else question.metrics
     rows = replace(question, metrics=[metric for metric in metrics if metric.name != RUN_MEANS])
     records: list[Record] = []
     sizes: dict[str, int] = {}
@@ -199,7 +199,8 @@ def _result(
 
 def sized(title: str, rollouts: Rollouts) -> str:
     """A title that says how many tasks and rollouts there are."""
-    return f"{title} · {plural(rollouts.n_tasks, 'task')} · {plural(rollouts.n_rollouts, 'rollout')}"
+    counts = ((len(rollouts.starts) - 1, "task"), (len(rollouts.masked), "rollout"))
+    return " · ".join([title, *(f"{count:,} {noun}{'s' if count != 1 else ''}" for count, noun in counts)])
 
 
 def _at_ks(records: list[Record], ks: Sequence[int] | None, measured: Rollouts) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -163,7 +163,7 @@ def _defined(described: ByStatistic, group: int) -> dict[str, dict[str, int | fl
 def is_whole(columns: Any) -> bool:
     """Whether every column is integer, with no gap: only then are NeMo Gym's max and min ints."""
     return all(
-        np.count_nonzero((column.kinds == INTEGER) | (column.kinds == BOOLEAN)) == len(column) for column in columns
+        np.count_nonzero((column.states == INTEGER) | (column.states == BOOLEAN)) == len(column) for column in columns
     )
 
 

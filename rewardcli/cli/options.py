@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..metrics import Metric
     from ..output.console import Console
     from ..output.files import Destination
-    from ..reader import ReadOptions
+    from ..reader.options import ReadOptions
     from ..results import Result
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Output",
     "Reading",
     "Scoring",
+    "Session",
     "option",
     "shown_as",
     "spell",
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 else:
     FormatName = Literal[tuple(FORMATS)]
     # Typer takes no list of literals.
-    FileFormat = StrEnum("FileFormat", {name: name for name, format in FORMATS.items() if format.suffix})
+    FileFormat = StrEnum("FileFormat", {name: name for name, row in FORMATS.items() if row.suffix})
 
 
 def option(panel: str, *names: str, **settings: Any) -> Any:
@@ -136,7 +137,7 @@ class Reading:
         Raises:
             UsageError: An address is given where no cluster is asked for.
         """
-        from ..reader import ReadOptions
+        from ..reader.options import ReadOptions
 
         if self.ray_address and self.engine != "ray":
             raise UsageError("--ray-address joins a cluster only with --engine ray", "add it, or leave the address out")
@@ -223,47 +224,58 @@ class Output:
     ] = None
     quiet: Annotated[bool, option(OUTPUT, "--quiet", "-q", help="No notes on standard error.")] = False
 
-    def console(self) -> "Console":
-        """Whoever is told of notes and progress."""
-        from ..output.console import Console
-
-        return Console(spell, quiet=self.quiet)
-
     @contextmanager
-    def session(self, sources: Sequence[str], *, writes: bool = False) -> "Iterator[tuple[Console, Destination]]":
-        """Whoever is told of notes and progress, and where files go.
+    def session(self, sources: Sequence[str] = ()) -> "Iterator[Session]":
+        """What a command has to do with besides its work.
 
         Args:
             sources: What is read.
-            writes: Whether files are written whatever the options say. If any are, it is tried before the work begins.
         """
-        from ..output.files import ensure_writable
+        from ..output.console import Console
 
-        destination = self._destination(sources)
-        if writes or self.write:
-            ensure_writable(destination.folder)
-        with self.console() as console:
-            yield console, destination
-
-    def _destination(self, sources: Sequence[str]) -> "Destination":
-        """Beside a file that is read alone; in the working directory for anything else."""
-        from ..output.files import Destination
-        from ..reader import is_remote, is_stream, output_stem
-
-        alone = sources[0] if len(sources) == 1 else STDIN
-        if is_stream(alone) or Path(alone).is_dir():
-            return Destination(self.output_dir or Path(), "rollouts")
-        beside = Path() if is_remote(alone) else Path(alone).parent
-        return Destination(self.output_dir or beside, output_stem(alone))
-
-    def emit(self, result: "Result", console: "Console", destination: "Destination") -> None:
-        """Show a result, and write it if that is wanted."""
+        console = Console(spell=spell, quiet=self.quiet)
+        session = Session(console, sources, self)
         if self.write:
+            session.destination()  # rather now than when everything has been read
+        try:
+            yield session
+        finally:
+            if console.bar is not None:
+                console.end()
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """Whoever is told of notes and progress, and where results go.
+
+    Attributes:
+        console: The listener.
+        sources: What is read.
+        output: The options.
+    """
+
+    console: "Console"
+    sources: Sequence[str]
+    output: Output
+
+    def destination(self) -> "Destination":
+        """Where files are written; it is tried whether they can be."""
+        from ..output.files import Destination, ensure_writable
+        from ..reader import beside
+
+        folder, stem = beside(self.sources)
+        destination = Destination(self.output.output_dir or folder, stem)
+        ensure_writable(destination.folder)
+        return destination
+
+    def emit(self, result: "Result") -> None:
+        """Show a result, and write it if that is wanted."""
+        if self.output.write:
             from ..output.files import write_result
 
-            for path in write_result(result, list(map(str, self.write)), destination):
-                console.note("wrote", f"wrote {path}")
-        sys.stdout.write(FORMATS[self.format].text(result))
+            for path in write_result(result, list(map(str, self.output.write)), self.destination()):
+                self.console.note("wrote", f"wrote {path}")
+        sys.stdout.write(FORMATS[self.output.format].text(result))
 
 
 def shown_as(name: str, reading: Reading) -> str:

@@ -5,10 +5,11 @@ from .describe import STATISTICS, Statistics, describe
 from .metric import NO_ANSWER, Metric
 from .moments import Moments
 from .ragged import Scored
-from .registry import REGISTRY, default_metrics, metrics_named
+from .registry import DEFAULT_METRICS, REGISTRY, metrics_named
 from .runs import RUN_MEANS
 
 __all__ = [
+    "DEFAULT_METRICS",
     "NO_ANSWER",
     "REGISTRY",
     "RUN_MEANS",
@@ -20,7 +21,6 @@ __all__ = [
     "Statistics",
     "by_task",
     "curves",
-    "default_metrics",
     "describe",
     "metrics_named",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from . import passing, runs, voting
 from .metric import Metric
 
-__all__ = ["REGISTRY", "default_metrics", "metrics_named"]
+__all__ = ["DEFAULT_METRICS", "REGISTRY", "metrics_named"]
 
 
 def _order(metric: Metric) -> tuple[int, bool]:
@@ -20,6 +20,9 @@ def _order(metric: Metric) -> tuple[int, bool]:
 
 
 REGISTRY: tuple[Metric, ...] = tuple(sorted((*passing.METRICS, *voting.METRICS, *runs.METRICS), key=_order))
+
+# Those computed unless others are asked for: NeMo Gym's.
+DEFAULT_METRICS = tuple(row for row in REGISTRY if row.default)
 
 
 def metrics_named(names: Iterable[str]) -> list[Metric]:
@@ -32,8 +35,3 @@ def metrics_named(names: Iterable[str]) -> list[Metric]:
     if unknown := next((name for name in names if name != "all" and all(row.name != name for row in REGISTRY)), None):
         raise KeyError(unknown)
     return [row for row in REGISTRY if "all" in names or row.name in names]
-
-
-def default_metrics() -> list[Metric]:
-    """The metrics computed unless others are asked for: NeMo Gym's."""
-    return [row for row in REGISTRY if row.default]

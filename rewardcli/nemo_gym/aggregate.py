@@ -100,7 +100,8 @@ def compute_aggregate_metrics(
         return grouped(counted, [responses[position] for position in counted.positions.tolist()])
 
     # The fields are what the model says; to have pydantic look would copy every row.
-    return AggregateMetrics.model_construct(**aggregate_rollouts(rollouts, measured, compute_metrics_fn, get_key_metrics_fn))
+    fields = aggregate_rollouts(rollouts, measured, compute_metrics_fn, get_key_metrics_fn)
+    return AggregateMetrics.model_construct(**fields)
 
 
 # Held from one hook to the other: what the first leaves on `self` the second must find, even when two requests are

@@ -13,7 +13,7 @@ import numpy as np
 from ..analyses.passk import metric_records
 from ..arrays import Codes, Floats, Ints
 from ..keys import canonical_answer, canonical_key, names_of
-from ..metrics import NO_ANSWER, RUN_MEANS, default_metrics
+from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS
 from ..results import flat_metrics, highest_k
 
 __all__ = [
@@ -96,9 +96,9 @@ def compute_pass_majority_metrics(
     answers = _answer_codes(tasks, answer_key) if answer_key is not None else None
     starts = _ragged(tasks)
     given = [name for name in score_names if answers is None or name != NO_ANSWER]
-    rows = [metric for metric in default_metrics() if metric.stat != _ADDED]
-    scores = _score_arrays(all_score_dicts, given)
-    metrics = flat_metrics(metric_records(scores, answers, starts, rows) if score_names else [])
+    rows = [metric for metric in DEFAULT_METRICS if metric.stat != _ADDED]
+    arrays = _score_arrays(all_score_dicts, given)
+    metrics = flat_metrics(metric_records(arrays, answers, starts, rows) if score_names else [])
     metrics.setdefault(RUN_MEANS, {})
     return metrics, all_score_dicts, score_names, int(np.diff(starts).max())
 
@@ -114,7 +114,7 @@ def add_avg_sample_std_dev(
         score_names: The scores' names.
         max_k: The highest k.
     """
-    rows = [metric for metric in default_metrics() if metric.stat == _ADDED]
+    rows = [metric for metric in DEFAULT_METRICS if metric.stat == _ADDED]
     scores = _score_arrays(all_score_dicts, score_names)
     records = metric_records(scores, None, _ragged(all_score_dicts), rows)
     for k in range(2, max_k + 1):

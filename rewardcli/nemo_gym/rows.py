@@ -16,7 +16,6 @@ from ..keys import JsonText, key_name
 from ..metrics.histogram import Histogram
 from ..reader import UNNAMEABLE
 from ..rollouts import Rollouts
-
 from .dicts import ROLLOUT_KEY, TASK_KEY
 
 __all__ = ["Columns", "TaskRows", "agent_ref", "agent_rows", "as_dicts", "as_structs", "first_inputs", "profile_json"]
@@ -173,7 +172,7 @@ def _rewards(table: Rollouts, rows: slice) -> Columns:
     top, usage = (columns.get("reward") for columns in (table.numbers, table.usage))
     if top is None and usage is None:
         return {}
-    rewards = [UNSET] * (rows.stop - rows.start) if top is None else top.take(rows).as_found(UNSET)
+    rewards = [UNSET] * (rows.stop - rows.start) if top is None else top.take(rows).as_read(UNSET)
     if usage is not None:
         inner = usage.take(rows).numbers(UNSET)
         rewards = [first if second is UNSET else second for first, second in zip(rewards, inner, strict=True)]

@@ -12,36 +12,17 @@ What bytes, lines and rows come in:
 | piece | what one chunk, or some rows of it, add to a column |
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .again import InputRows, read_again, rereadable
-    from .dialects import DIALECTS, NEMO_GYM, Dialect
-    from .door import read_rollouts, rollouts_of_dicts
-    from .files import display_name, expand, is_parquet, is_stream, output_stem, sibling
-    from .jsonrow import RowError, load_row, without_surrogates
-    from .layout import UNNAMEABLE
-    from .options import ReadOptions, Wanted
-    from .parquet import load_pyarrow, parquet_labels, write_parquet
-    from .read import forkable_jobs
-    from .remote import is_remote
-
-_NAMES = {
-    "again": ("InputRows", "read_again", "rereadable"),
-    "dialects": ("DIALECTS", "NEMO_GYM", "Dialect"),
-    "door": ("read_rollouts", "rollouts_of_dicts"),
-    "files": ("display_name", "expand", "is_parquet", "is_stream", "output_stem", "sibling"),
-    "jsonrow": ("RowError", "load_row", "without_surrogates"),
-    "layout": ("UNNAMEABLE",),
-    "options": ("ReadOptions", "Wanted"),
-    "parquet": ("load_pyarrow", "parquet_labels", "write_parquet"),
-    "read": ("forkable_jobs",),
-    "remote": ("is_remote",),
-}
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+from .again import InputRows, read_again, rereadable
+from .columns import column_of
+from .dialects import DIALECTS, NEMO_GYM, Dialect
+from .door import read_rollouts, rollouts_of_dicts
+from .files import beside, display_name, expand, is_parquet, is_stream, output_stem, sibling
+from .jsonrow import RowError, load_row, without_surrogates
+from .layout import UNNAMEABLE
+from .options import ReadOptions, Wanted
+from .parquet import load_pyarrow, parquet_labels, write_parquet
+from .read import forkable_jobs
+from .remote import is_remote
 
 __all__ = [
     "DIALECTS",
@@ -52,6 +33,8 @@ __all__ = [
     "ReadOptions",
     "RowError",
     "Wanted",
+    "beside",
+    "column_of",
     "display_name",
     "expand",
     "forkable_jobs",
@@ -70,11 +53,3 @@ __all__ = [
     "without_surrogates",
     "write_parquet",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value

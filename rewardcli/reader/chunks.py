@@ -75,7 +75,7 @@ class Chunk:
 
     def origin(self, lines_before: int) -> Origin:
         """Where the rows stand, after so many lines of the file."""
-        return Origin(self.source, len(self.rows), lines_before, self.lines, self.offsets)
+        return Origin(self.source, len(self.rows.masked), lines_before, self.lines, self.offsets)
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
 from .remote import is_remote, reaching, remote_file_system
 
-__all__ = ["STDIN", "display_name", "expand", "is_parquet", "is_stream", "output_stem", "sibling"]
+__all__ = ["STDIN", "beside", "display_name", "expand", "is_parquet", "is_stream", "output_stem", "sibling"]
 
 STDIN = "-"
 
@@ -54,6 +55,18 @@ def output_stem(path: str) -> str:
     """
     name = path.rstrip("/").rsplit("/", 1)[-1]
     return _stripped(name) or name
+
+
+def beside(sources: Sequence[str]) -> tuple[Path, str]:
+    """Where what is written of sources belongs, and how its name begins.
+
+    It belongs beside a file that is read alone; for anything else the name is that of rollouts, in the working
+    directory.
+    """
+    alone = sources[0] if len(sources) == 1 else STDIN
+    if is_stream(alone) or Path(alone).is_dir():
+        return Path(), "rollouts"
+    return Path() if is_remote(alone) else Path(alone).parent, output_stem(alone)
 
 
 def sibling(path: str, suffix: str) -> str | None:

@@ -181,7 +181,7 @@ def read_chunks(paths: Sequence[str], fields: Fields, options: ReadOptions, list
             f"more than {plural(options.max_errors, 'bad line')}, the first {location}: {what}",
             "raise {max_errors}, or fix the file",
         )
-    if not any(len(chunk.rows) for chunk in chunks):
+    if not any(len(chunk.rows.masked) for chunk in chunks):
         shown = ", ".join(map(display_name, paths[:3]))
         raise DataError(f"{shown}: no rollouts", "check that this is the file that was meant")
     if fields.task == LINE_KEY:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Codes, Ints, Mask
 from ..errors import DataError, Location
 from ..keys import key_name, names_of
-from .column import Column
+from .column import ABSENT, Column
 from .labels import Labels
 
 __all__ = ["DEFAULT_AGENT", "Columns", "Matching", "Origin", "Origins", "Rollouts", "Rows", "by_appearance"]
@@ -313,6 +313,12 @@ class Rollouts(Columns):
     def field_order(self) -> list[str]:
         """The fields, in the order in which rows have them."""
         return merge_orders(self.orders)
+
+    def number(self, field: str) -> Column:
+        """A numeric field with all its rows: at the top level, and in the usage only where it is absent there."""
+        nothing = Column.absent(self.n_rollouts)
+        top, usage = (columns.get(field, nothing).dense() for columns in (self.numbers, self.usage))
+        return top.choose(top.states != ABSENT, usage)
 
     def by_first_rollout(self, field: str) -> Labels:
         """By task, the label of its first rollout; -1 for a task without rollouts."""

@@ -14,6 +14,7 @@ def aggregate(reading: Reading, hooks: HOOKS = None, output: Output = Output(for
     from ...nemo_gym.hooks import load_hooks
 
     mixin = load_hooks(hooks) if hooks else None
-    with output.session(reading.rollouts, writes=True) as (console, destination):
-        result = aggregate_and_write(reading.rollouts, mixin, reading.options(), destination, console)
-        output.emit(result, console, destination)
+    with output.session(reading.rollouts) as session:
+        destination = session.destination()
+        result = aggregate_and_write(reading.rollouts, mixin, reading.options(), destination, session.console)
+        session.emit(result)

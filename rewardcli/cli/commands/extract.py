@@ -32,9 +32,9 @@ def extract(
     target = Path(output_file)
     ensure_writable(target.parent)
     labels = dict.fromkeys([*(keep or ()), *parquet_labels(reading.rollouts)])
-    with Output(quiet=quiet).console() as console:
+    with Output(quiet=quiet).session() as session:
         wanted = Wanted(numbers=None, subsets=tuple(labels), reasons=True)
-        rollouts = read_rollouts(reading.rollouts, wanted, reading.options(), console)
+        rollouts = read_rollouts(reading.rollouts, wanted, reading.options(), session.console)
         with atomic_files(target) as (file,):
             write_parquet(rollouts, file, target)
-        console.note("wrote", f"wrote {target}: {rollouts.n_rollouts:,} rollouts")
+        session.console.note("wrote", f"wrote {target}: {rollouts.n_rollouts:,} rollouts")

@@ -28,15 +28,15 @@ def highest_k(
 
     question = scoring.question(metric)
     choice = analysis.Choice(pattern, score_name, exclude_name, question.metrics)
-    with output.session(reading.rollouts) as (console, destination):
+    with output.session(reading.rollouts) as session:
         title = shown_as("highest k", reading)
         if reading.is_metrics_file():
             from ...nemo_gym.metrics_file import read_metrics
 
-            result = analysis.from_records(read_metrics(reading.rollouts[0]), choice, title, console)
+            result = analysis.from_records(read_metrics(reading.rollouts[0]), choice, title, session.console)
         else:
             from ...reader import read_rollouts
 
-            rollouts = read_rollouts(reading.rollouts, question.wanted(), reading.options(), console)
-            result = analysis.from_rollouts(rollouts, question, choice, title, console)
-        output.emit(result, console, destination)
+            rollouts = read_rollouts(reading.rollouts, question.wanted(), reading.options(), session.console)
+            result = analysis.from_rollouts(rollouts, question, choice, title, session.console)
+        session.emit(result)

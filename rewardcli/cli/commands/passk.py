@@ -11,6 +11,6 @@ def passk(reading: Reading, scoring: Scoring, output: Output, metric: METRICS = 
     from ...reader import read_rollouts
 
     question = scoring.question(metric, k)
-    with output.session(reading.rollouts) as (console, destination):
-        rollouts = read_rollouts(reading.rollouts, question.wanted(), reading.options(), console)
-        output.emit(analyze(rollouts, question, shown_as("pass@k", reading), console), console, destination)
+    with output.session(reading.rollouts) as session:
+        rollouts = read_rollouts(reading.rollouts, question.wanted(), reading.options(), session.console)
+        session.emit(analyze(rollouts, question, shown_as("pass@k", reading), session.console))

@@ -26,13 +26,16 @@ def profile(
     from ...nemo_gym.files import profile_and_write
     from ...reader import sibling
 
-    with output.session(reading.rollouts, writes=True) as (console, destination):
+    with output.session(reading.rollouts) as session:
+        destination = session.destination()
         if inputs is None and len(reading.rollouts) == 1:
             inputs = sibling(reading.rollouts[0], "_materialized_inputs.jsonl")
             if inputs:
-                console.note("inputs", f"inputs: {inputs}")
+                session.console.note("inputs", f"inputs: {inputs}")
         if inputs is None:
-            console.note("no-inputs", "no inputs: the rollouts themselves say what was expected ({inputs} names them)")
+            session.console.note(
+                "no-inputs", "no inputs: the rollouts themselves say what was expected ({inputs} names them)"
+            )
         options = reading.options()
-        result, _ = profile_and_write(reading.rollouts, inputs, allow_partial, options, destination, console)
-        output.emit(result, console, destination)
+        result, _ = profile_and_write(reading.rollouts, inputs, allow_partial, options, destination, session.console)
+        session.emit(result)

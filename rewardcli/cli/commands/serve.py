@@ -26,7 +26,8 @@ def serve(
     try:
         import uvicorn  # noqa: F401 - if it is missing, say so before anything is done
 
-        from ...nemo_gym.server import create_app, listen, run
+        from ...nemo_gym.server import create_app
+        from ...nemo_gym.serving import listen, run
     except ModuleNotFoundError as error:
         raise RewardcliError(f"serve needs {error.name}", 'pip install "rewardcli[serve]"') from error
     from ...nemo_gym.hooks import load_hooks
@@ -34,6 +35,8 @@ def serve(
     application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)
     listener = listen(host, port, guarded=token is not None)
     address, number = listener.getsockname()[:2]
-    with Output().console() as console:
-        console.note("listening", f"listening on http://{f'[{address}]' if ':' in address else address}:{number}")
+    with Output().session() as session:
+        session.console.note(
+            "listening", f"listening on http://{f'[{address}]' if ':' in address else address}:{number}"
+        )
         run(application, listener)

@@ -30,7 +30,7 @@ def subsets(
 
     fields = list(dict.fromkeys(by))
     question = scoring.question(metric, k)
-    with output.session(reading.rollouts) as (console, destination):
-        rollouts = read_rollouts(reading.rollouts, question.wanted(fields), reading.options(), console)
+    with output.session(reading.rollouts) as session:
+        rollouts = read_rollouts(reading.rollouts, question.wanted(fields), reading.options(), session.console)
         title = shown_as(f"pass@k by {', '.join(fields)}", reading)
-        output.emit(analyze(rollouts, question, fields, title, console), console, destination)
+        session.emit(analyze(rollouts, question, fields, title, session.console))
