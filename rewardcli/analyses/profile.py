@@ -15,6 +15,7 @@ from .. import metrics as m
 from ..arrays import Floats, Ints
 from ..completion import Completion
 from ..rollouts import BOOLEAN, INTEGER, Column, Rollouts
+from .repeats import Repeats, repeats_of
 
 __all__ = ["STATISTICS", "AgentStatistics", "ByStatistic", "Profile", "describe_columns", "is_whole"]
 
@@ -103,6 +104,13 @@ class Profile:
             for code in np.unique(self.rollouts.agents.codes).tolist()
         ]
         return sorted(agents, key=lambda agent: agent.name)
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """The statistics of every repeat of the agents that have several."""
+        table = self.rollouts
+        tasks_of_agent = np.bincount(table.agents.codes, minlength=len(table.agents.values))
+        return repeats_of(self.measured, self.columns, tasks_of_agent)
 
     def _coverage_by_agent(self) -> dict[int, dict[str, int]]:
         """By code of an agent that has masked rollouts, how many are measured and masked."""
