@@ -61,11 +61,9 @@ class Profile:
     def columns(self) -> dict[str, Column]:
         """The numeric fields of the measured rollouts, in first-seen order; usage wins where it has a number."""
         table = self.measured
-        merged = {
-            name: table.usage[name].over(column) if name in table.usage else column
-            for name, column in table.numbers.items()
-        }
-        merged |= {name: column for name, column in table.usage.items() if name not in merged}
+        top, usage = _fields(table.numbers), _fields(table.usage)
+        merged = {name: usage[name].over(column) if name in usage else column for name, column in top.items()}
+        merged |= {name: column for name, column in usage.items() if name not in merged}
         first = {name: row for name, column in merged.items() if (row := column.first_number()) is not None}
         merged = {name: merged[name] for name in first}
         rank = {name: rank for rank, name in enumerate(table.field_order)}
@@ -74,7 +72,7 @@ class Profile:
     @cached_property
     def numbers(self) -> dict[str, Column]:
         """The numeric fields of all rollouts, without the reward: the usage, then the top level, which wins."""
-        top, usage = self.rollouts.numbers, self.rollouts.usage
+        top, usage = _fields(self.rollouts.numbers), _fields(self.rollouts.usage)
         columns = {name: top[name].over(column) if name in top else column for name, column in usage.items()}
         columns |= {name: column for name, column in top.items() if name not in usage}
         columns.pop("reward", None)
@@ -150,6 +148,11 @@ class Profile:
             "never": never,
             "undefined": undefined,
         }
+
+
+def _fields(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """The columns that say something of a rollout: names that begin with `_` belong to whoever ran it."""
+    return {name: column for name, column in columns.items() if not name.startswith("_")}
 
 
 def _defined(described: ByStatistic, group: int) -> dict[str, dict[str, int | float]]:

@@ -135,14 +135,14 @@ def compute_subset_metrics(
 
     Args:
         tasks: By task, its rollouts.
-        subset_key: The field that names the subset: a task belongs to the value its first rollout has.
+        subset_key: The field that names the subset: a task belongs to the value of its first rollout that has one.
         score_fn: As for `compute_pass_majority_metrics`.
         answer_key: As for `compute_pass_majority_metrics`.
     """
     subsets: dict[Hashable, list[Sequence[dict[str, Any]]]] = {}
     for rollouts in tasks:
-        value = canonical_key(rollouts[0].get(subset_key)) if rollouts else None
-        if value is not None:
+        values = (canonical_key(rollout.get(subset_key)) for rollout in rollouts)
+        if (value := next((value for value in values if value is not None), None)) is not None:
             subsets.setdefault(value, []).append(rollouts)
     metrics: dict[str, Any] = {}
     for name, members in zip(names_of(list(subsets)), subsets.values(), strict=True):
