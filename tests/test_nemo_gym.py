@@ -334,7 +334,7 @@ def test_error_of_a_hook_stays_what_it_is() -> None:
     ("inputs", "rollouts", "message"),
     [
         ([row(0, 0), row(0, 1)], [row(0, 0)], r"no rollout: \(0, 1\)(?s:.*)\+\+allow_partial_rollouts=True"),
-        ([row(0, 0)], [row(0, 0), row(7, 2)], r"1 rollouts have no matching materialized input: \(7, 2\)"),
+        ([row(0, 0)], [row(0, 0), row(7, 2)], r"1 rollout has no matching materialized input: \(7, 2\)"),
         ([row(0, 0), row(0, 0)], [row(0, 0)], r"duplicate materialized input .* \(task 0, rollout 0\)"),
         ([row(0, 0)], [row(0, 0), row(0, 0)], r"rollouts:2: duplicate of rollouts:1 \(task 0, rollout 0\)"),
     ],

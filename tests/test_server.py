@@ -267,11 +267,21 @@ def test_odd_data_is_answered(plain: Server, rows: str, key: str, value: float) 
 @pytest.mark.parametrize(
     ("body", "kind", "loc", "message"),
     [
-        (b"", "json_invalid", [0], "not JSON at line 1 column 1: Expecting value"),
-        (b"hello", "json_invalid", [0], "not JSON at line 1 column 1: Expecting value"),
-        (b'{"verify_responses":\n [{]}', "json_invalid", [24], "not JSON at line 2 column 4: Expecting property name"),
-        (b'{"verify_responses": [{"a": 1}', "json_invalid", [30], "not JSON at line 1 column 31: Expecting ','"),
-        (b'{"verify_responses": []} x', "json_invalid", [25], "not JSON at line 1 column 26: Extra data"),
+        (b"", "json_invalid", [0], "not JSON at line 1 column 1: expected a value"),
+        (b"hello", "json_invalid", [0], "not JSON at line 1 column 1: expected a value"),
+        (
+            b'{"verify_responses":\n [{]}',
+            "json_invalid",
+            [24],
+            "not JSON at line 2 column 4: expected a name in double quotes",
+        ),
+        (b'{"verify_responses": [{"a": 1}', "json_invalid", [30], "not JSON at line 1 column 31: expected ',' or ']'"),
+        (
+            b'{"verify_responses": []} x',
+            "json_invalid",
+            [25],
+            "not JSON at line 1 column 26: text after the end of the row",
+        ),
         (b'{"verify_responses": "\xff"}', "json_invalid", [22], "not UTF-8 text at byte 22"),
         (b"[" * 100_000, "json_invalid", [0], "nested too deeply"),
         (b"[]", "dict_type", [], "expected an object, found a list"),

@@ -10,7 +10,7 @@ from ..listener import Listener
 from ..metrics import Metric
 from ..results import Record, Result, View, highest_k, match_pattern, pattern_of, pivot
 from ..rollouts import Rollouts
-from .passk import Question, passk, sized
+from .passk import Question, all_records, sized
 
 __all__ = ["Choice", "from_records", "from_rollouts"]
 
@@ -59,7 +59,7 @@ def from_rollouts(rollouts: Rollouts, question: Question, choice: Choice, title:
     Raises:
         DataError: There is no number to compute.
     """
-    records = passk(rollouts, question, title, listener).records
+    records = all_records(rollouts.measured(), question, listener)
     return from_records(records, choice, sized(title, rollouts), listener)
 
 

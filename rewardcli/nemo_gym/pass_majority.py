@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analyses.passk import metric_records
+from ..analyses.records import metric_records
 from ..arrays import Codes, Floats, Ints
 from ..keys import canonical_answer, canonical_key, names_of
 from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS

@@ -146,7 +146,7 @@ def rollouts_of_dicts(
         rows, matching = _matched(rows, _rows_of_dicts(inputs, keys, names[1]), names[1], fields)
     else:
         name_runners(rows)
-    rollouts = arrange(rows, duplicates, matching, f"every one of them needs its {dialect.task}")
+    rollouts = arrange(rows, duplicates, matching)
     if matching is not None:
         require_complete(rows, matching, names, allow_partial, allow_extra)
     return rollouts

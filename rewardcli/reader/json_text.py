@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["JsonError", "parse_json", "without_surrogates"]
+from .jsonrow import first_error, without_surrogates
+
+__all__ = ["JsonError", "parse_json"]
 
 
 class JsonError(ValueError):
@@ -53,19 +55,12 @@ def parse_json(data: bytes | bytearray | str) -> Any:
         # The parser by itself gives the interpreter away only at the end of the text; in Python code, as this hook is,
         # others may run.
         value = json.loads(text, object_hook=_same)
-    except json.JSONDecodeError as error:
-        raise JsonError(error.msg, error.pos, error.lineno, error.colno) from error
+    except json.JSONDecodeError:
+        position, what = first_error(text) or (0, "expected a value")
+        line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+        raise JsonError(what, position, line, column) from None
     except RecursionError as error:
         raise JsonError("nested too deeply") from error
     except ValueError:
         value = json.loads(text, object_hook=_same, parse_int=_any_int)
     return without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
-
-
-def without_surrogates(value: Any) -> Any:
-    """The value with lone surrogates spelled out as their escapes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
-    return [without_surrogates(item) for item in value] if isinstance(value, list) else value

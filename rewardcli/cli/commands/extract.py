@@ -24,14 +24,23 @@ def extract(
 ) -> None:
     """Keep the numbers of rollouts as a Parquet table, which every command accepts in place of the rollouts."""
     from ...output.files import atomic_files, ensure_writable
-    from ...reader import Wanted, is_parquet, is_remote, load_pyarrow, parquet_labels, read_rollouts, write_parquet
+    from ...reader import (
+        Wanted,
+        expand,
+        is_parquet,
+        is_remote,
+        load_pyarrow,
+        parquet_labels,
+        read_rollouts,
+        write_parquet,
+    )
 
     if not is_parquet(output_file) or is_remote(output_file):
         raise UsageError(f"the table '{output_file}' must be a local file .parquet", "for example: -o shard-07.parquet")
     load_pyarrow(output_file)  # rather now than when everything has been read
     target = Path(output_file)
     ensure_writable(target.parent)
-    labels = dict.fromkeys([*(keep or ()), *parquet_labels(reading.rollouts)])
+    labels = dict.fromkeys([*(keep or ()), *parquet_labels(expand(reading.rollouts))])
     with Output(quiet=quiet).session() as session:
         wanted = Wanted(numbers=None, subsets=tuple(labels), reasons=True)
         rollouts = read_rollouts(reading.rollouts, wanted, reading.options(), session.console)
