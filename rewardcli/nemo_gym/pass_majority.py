@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from ..arrays import Codes, Floats, Ints
 from ..keys import canonical_answer, canonical_key, names_of
 from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS
 from ..results import flat_metrics, highest_k
+from .strict_json import finite_number
 
 __all__ = [
     "add_avg_sample_std_dev",
@@ -32,15 +32,6 @@ _ADDED = "avg_sample_std_dev"
 
 def _accuracy(rollout: Mapping[str, Any]) -> dict[str, Any]:
     return {"accuracy": rollout["reward"]} if "reward" in rollout else {}
-
-
-def _score_of(value: Any) -> float | None:
-    """A score as a number, None where it is missing."""
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return None
-    return value  # type: ignore[return-value]
 
 
 def _ragged(tasks: Sequence[Sequence[Any]]) -> Ints:
@@ -87,7 +78,7 @@ def compute_pass_majority_metrics(
         all_score_dicts.append([])
         for rollout in rollouts:
             scores = {
-                name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None
+                name: number for name, value in score(rollout).items() if (number := finite_number(value)) is not None
             }
             if answer_key is not None:
                 scores[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)

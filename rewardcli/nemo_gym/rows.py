@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from ..analyses.profile import ByStatistic, Profile
+from ..analyses.profile import AgentStatistics, ByStatistic, Profile
 from ..analyses.repeats import ACROSS, OF_REPEAT, Repeats, spread_of
 from ..arrays import Floats, Ints
 from ..keys import JsonText, key_name
@@ -27,11 +27,13 @@ __all__ = [
     "agent_rows",
     "as_dicts",
     "as_structs",
+    "coverage_keys",
     "first_inputs",
     "mean_estimates",
     "profile_json",
     "repeat_columns",
     "spread_rows",
+    "statistic_keys",
 ]
 
 # By key, a value for every row; UNSET where the row does not have the key.
@@ -212,18 +214,26 @@ def agent_rows(profile: Profile, *, histograms: bool = False) -> list[dict[str, 
     )
     return [
         {
-            **{
-                f"{statistic}/{name}": value
-                for statistic, values in agent.statistics.items()
-                for name, value in values.items()
-            },
+            **statistic_keys(agent),
             **by_agent.get(agent.name, {}),
             **spreads.get(agent.name, {}),
-            **{f"coverage/{name}": count for name, count in agent.coverage.items()},
+            **coverage_keys(agent),
             "agent_ref": agent_ref(agent.name),
         }
         for agent in profile.agents
     ]
+
+
+def statistic_keys(agent: AgentStatistics) -> dict[str, int | float]:
+    """The statistics of an agent by their keys."""
+    return {
+        f"{statistic}/{name}": value for statistic, values in agent.statistics.items() for name, value in values.items()
+    }
+
+
+def coverage_keys(agent: AgentStatistics) -> dict[str, int]:
+    """How much of an agent's rollouts is measured and masked, by key; empty if none is masked."""
+    return {f"coverage/{name}": count for name, count in agent.coverage.items()}
 
 
 def _agent_histograms(profile: Profile) -> dict[str, dict[str, Histogram]]:
