@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from ..analyses.profile import Profile
 from ..analyses.profile_result import profile_result
+from ..analyses.repeats import Repeats
 from ..completion import completion_of
+from ..errors import plural
 from ..listener import Listener
 from ..output.files import Destination, atomic_files
 from ..parallel import prefetch, run
@@ -80,6 +83,21 @@ def _blocks_of_lines(profile: Profile, inputs: InputRows | None, workers: int) -
     return blocks_of_lines if workers > 1 else prefetch(blocks_of_lines)
 
 
+def _note_incomplete_repeats(repeats: Repeats, listener: Listener) -> None:
+    """Say where repeats lack tasks: their means are then of different tasks."""
+    incomplete = np.unique(repeats.agent_of[repeats.n_missing > 0]).tolist()
+    if not incomplete:
+        return
+    first = slice(*repeats.starts[incomplete[0] : incomplete[0] + 2].tolist())
+    counts, total = repeats.n_tasks[first], int((repeats.n_tasks + repeats.n_missing)[first][0])
+    among = "" if len(incomplete) == 1 else f" (the first of {plural(len(incomplete), 'agent')})"
+    listener.note(
+        "repeats-incomplete",
+        f"the repeats of {repeats.agents[incomplete[0]]}{among} have {counts.min():,} to {counts.max():,} of"
+        f" {plural(total, 'task')}: their means are of different tasks",
+    )
+
+
 # --- the whole job --------------------------------------------------------------------------------------------------
 
 
@@ -114,6 +132,7 @@ def profile_and_write(
         lines = _blocks_of_lines(profile, rows, jobs)
         repeats = as_structs(repeat_columns(profile), len(profile.repeats))
         written = write_rows(destination, lines, agent_rows(profile), repeats)
+    _note_incomplete_repeats(profile.repeats, listener)
     for path in written:
         listener.note("wrote", f"wrote {path}")
     return profile_result(profile, lambda: profile_json(profile), listener.notes), written
