@@ -14,6 +14,7 @@ __all__ = [
     "RewardcliError",
     "UsageError",
     "plural",
+    "printable",
     "spell_settings",
 ]
 
@@ -41,8 +42,8 @@ def spell_settings(text: str, spell: Callable[[str, str | None], str]) -> str:
         text: A message, a hint or a note.
         spell: Given a setting's name and its value (None where none is named), returns how it is written.
 
-    >>> spell_settings("use {duplicates=first}", lambda name, value: f"--{name} {value}")
-    'use --duplicates first'
+    >>> spell_settings("use {duplicates=first}", lambda name, value: f"{name}: {value}")
+    'use duplicates: first'
     """
     return _SETTING.sub(lambda match: spell(match[1], match[2]), text)
 
@@ -58,6 +59,17 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     ('1 line', '2,000 lines', '2 entries')
     """
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def printable(text: str) -> str:
+    r"""The text without characters that would steer a terminal, or that no encoding can hold.
+
+    >>> printable("a\x1b[2Jb")
+    'a\ufffd[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 class RewardcliError(Exception):

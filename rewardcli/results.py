@@ -33,6 +33,9 @@ __all__ = [
 # The version of the JSON that commands print (docs/metrics.md has its history).
 SCHEMA = 1
 
+# Notes on what was written where, which say nothing of the numbers.
+_ABOUT_FILES = {"inputs", "no-inputs", "wrote"}
+
 # The place of the number in a metric's name.
 _NUMBER = re.compile(r"(?<=[@^-])[kn]\b")
 STATS = tuple(dict.fromkeys(row.stat for row in REGISTRY if row.stat))
@@ -219,9 +222,12 @@ class Result:
     notes: Sequence[Note] = ()
 
     def json(self) -> Any:
-        """The JSON of the result: an object has a `schema`; an array is another tool's file format, and has none."""
+        """The JSON of the result, with notes and schema; an array is another tool's file format, and has neither."""
         document = metrics_json(self.records) if self.document is None else self.document()
-        return {**document, "schema": SCHEMA} if isinstance(document, dict) else document
+        if not isinstance(document, dict):
+            return document
+        notes = [note._asdict() for note in self.notes if note.code not in _ABOUT_FILES]
+        return {**document, **({"notes": notes} if notes else {}), "schema": SCHEMA}
 
 
 def _runs(records: Iterable[Record]) -> dict[str, list[Record]]:

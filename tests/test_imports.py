@@ -135,7 +135,7 @@ OWNERS = {
     "pydantic": {"nemo_gym/answers", "nemo_gym/models"},
     "pydantic_core": {"nemo_gym/body", "nemo_gym/server"},
     "pyarrow": {"reader/parquet"},
-    "fsspec": {"reader/parquet", "reader/remote"},
+    "fsspec": {"reader/remote"},
     "isal": {"reader/streams"},
     "zstandard": {"reader/streams"},
     "ray": {"parallel"},

@@ -159,16 +159,16 @@ label_rows = st.lists(st.none() | st.integers(0, 5) | st.sampled_from("abc"), ma
 @given(parts=st.lists(label_rows, max_size=4))
 @few_examples
 def test_merged_labels_are_the_rows_of_all_parts_with_each_value_once(parts: list[list[Hashable | None]]) -> None:
-    merged = Labels.merge([labels(*part) for part in parts])
+    merged = Labels.concat([labels(*part) for part in parts])
     assert rows_of(merged) == [row for part in parts for row in part]
     assert len(set(merged.values)) == len(merged.values)
 
 
 def test_merged_labels_are_present_if_any_part_is() -> None:
     nowhere = Labels(np.array([-1], dtype=np.int32), [], present=False)
-    assert Labels.merge([nowhere, labels(None)]).present
-    assert not Labels.merge([nowhere, nowhere]).present
-    assert not Labels.merge([]).present
+    assert Labels.concat([nowhere, labels(None)]).present
+    assert not Labels.concat([nowhere, nowhere]).present
+    assert not Labels.concat([]).present
 
 
 @given(rows=label_rows)
@@ -190,7 +190,7 @@ NOTHING = math.nan
 
 def column(*rows: tuple[float, int], exact: dict[int, object] | None = None) -> Column:
     found = Column(
-        np.array([value for value, _ in rows], dtype=np.float64), np.array([kind for _, kind in rows], np.uint8)
+        np.array([value for value, _ in rows], dtype=np.float64), np.array([state for _, state in rows], np.uint8)
     )
     if exact is not None:
         found.exact = np.full(len(rows), None, dtype=object)
@@ -206,10 +206,10 @@ def test_numbers_are_integers_where_json_had_integers_or_booleans() -> None:
     assert [type(number) for number in column((1, INTEGER), (0, BOOLEAN)).numbers()] == [int, int]
 
 
-GAPS = [(NOTHING, kind) for kind in (ABSENT, NULL, NOT_A_NUMBER, NAN, INFINITE)]
+GAPS = [(NOTHING, state) for state in (ABSENT, NULL, NOT_A_NUMBER, NAN, INFINITE)]
 
 
-def test_numbers_that_json_cannot_hold_are_none_and_what_is_no_number_is_absent() -> None:
+def test_numbers_that_json_cannot_hold_are_none_and_what_is_not_a_number_is_absent() -> None:
     assert column((4, INTEGER), *GAPS).numbers("absent") == [4, "absent", "absent", "absent", None, None]
 
 
@@ -218,35 +218,35 @@ def test_numbers_are_exact_where_a_float_is_not() -> None:
     assert big.numbers() == [2**60 + 1, 10**300 + 1, 0.5]
 
 
-def test_a_column_as_found_tells_null_from_absent_and_true_from_1() -> None:
-    found = column((1, BOOLEAN), (1, INTEGER), *GAPS).as_found("absent")
+def test_a_column_as_read_tells_null_from_absent_and_true_from_1() -> None:
+    found = column((1, BOOLEAN), (1, INTEGER), *GAPS).as_read("absent")
     assert found == [True, 1, "absent", None, "absent", None, None]
     assert [type(value) for value in found[:2]] == [bool, int]
 
 
-def test_a_column_as_found_has_what_is_no_number_where_it_was_kept() -> None:
+def test_a_column_as_read_has_what_is_not_a_number_where_it_was_kept() -> None:
     kept = column((NOTHING, NOT_A_NUMBER), (NOTHING, NOT_A_NUMBER), (2.0**60, INTEGER), exact={0: "a", 1: [1, 2], 2: 3})
-    assert kept.as_found() == ["a", [1, 2], 3]
+    assert kept.as_read() == ["a", [1, 2], 3]
     assert kept.numbers("no number") == ["no number", "no number", 3]
 
 
-def test_taken_rows_keep_kind_and_exact_value() -> None:
+def test_taken_rows_keep_state_and_exact_value() -> None:
     taken = column((1, INTEGER), (2.0**60, INTEGER), (NOTHING, NULL), exact={1: 2**60 + 1}).take([2, 1])
     assert taken.numbers("gap") == ["gap", 2**60 + 1]
 
 
 def test_merged_columns_stand_at_their_rows_and_are_absent_between() -> None:
-    merged = Column.merge([(1, column((7, INTEGER))), (3, column((0.5, FLOAT), (NOTHING, NULL)))], 6)
-    assert merged.as_found("absent") == ["absent", 7, "absent", 0.5, None, "absent"]
+    merged = Column.concat([(1, column((7, INTEGER))), (3, column((0.5, FLOAT), (NOTHING, NULL)))], 6)
+    assert merged.as_read("absent") == ["absent", 7, "absent", 0.5, None, "absent"]
 
 
 def test_merged_columns_keep_the_exact_values_of_a_part() -> None:
     big = column((2.0**60, INTEGER), exact={0: 2**60 + 1})
     for parts in ([(0, big), (1, column((1, INTEGER)))], [(1, column((1, INTEGER))), (0, big)]):
-        assert Column.merge(parts, 2).numbers() == [2**60 + 1, 1]
+        assert Column.concat(parts, 2).numbers() == [2**60 + 1, 1]
 
 
-# What a row may hold: its value, kind and exact value.
+# What a row may hold: its value, state and exact value.
 CELLS = st.sampled_from(
     [
         *[(NOTHING, ABSENT, None)] * 12,
@@ -263,8 +263,8 @@ def test_a_rare_column_says_what_a_column_of_all_rows_says(cells: list[tuple[flo
     full = column(*(cell[:2] for cell in cells), exact=exact or None)
     count, cut = len(cells), random.randrange(len(cells) + 1)
     halves = [(0, full.take(slice(cut))), (cut, full.take(slice(cut, count)))]
-    merged = Column.merge([(start, Column.merge([(0, half)], len(half))) for start, half in halves], count)
-    assert (merged.rows is not None) == (np.count_nonzero(full.kinds) <= count // 8)
+    merged = Column.concat([(start, Column.concat([(0, half)], len(half))) for start, half in halves], count)
+    assert (merged.rows is not None) == (np.count_nonzero(full.states) <= count // 8)
     begin = random.randrange(count)
     mask = np.array([random.random() < 0.7 for _ in cells])
     mixed = np.array(random.sample(range(count), random.randrange(count + 1)), dtype=np.int64)
@@ -272,9 +272,9 @@ def test_a_rare_column_says_what_a_column_of_all_rows_says(cells: list[tuple[flo
         taken = merged.take(rows)
         assert len(taken) == len(full.take(rows))
         assert_same_column(taken, full.take(rows))
-    places = np.full(count, -1)
-    places[mixed] = np.arange(len(mixed))
-    assert_same_column(Column.merge([(0, merged)], len(mixed), places), full.take(mixed))
+    destinations = np.full(count, -1)
+    destinations[mixed] = np.arange(len(mixed))
+    assert_same_column(Column.concat([(0, merged)], len(mixed), destinations), full.take(mixed))
     starts = np.sort([0, *(random.randrange(count + 1) for _ in range(3))])
     for found in (full, merged):
         values, begins = found.in_groups(starts)
@@ -287,25 +287,25 @@ def test_a_rare_column_says_what_a_column_of_all_rows_says(cells: list[tuple[flo
 def assert_same_column(found: Column, expected: Column) -> None:
     dense = found.dense()
     np.testing.assert_array_equal(dense.values, expected.values)
-    np.testing.assert_array_equal(dense.kinds, expected.kinds)
+    np.testing.assert_array_equal(dense.states, expected.states)
     for absent in (None, "absent"):
         assert found.numbers(absent) == expected.numbers(absent)
-        assert found.as_found(absent) == expected.as_found(absent)
+        assert found.as_read(absent) == expected.as_read(absent)
     assert found.missing_reasons() == expected.missing_reasons()
-    numbers = np.flatnonzero(expected.kinds >= NAN)
+    numbers = np.flatnonzero(expected.states >= NAN)
     assert found.first_number() == (numbers[0] if len(numbers) else None)
 
 
 def test_chosen_rows_come_from_this_column_and_the_others_from_the_other() -> None:
     one = column((1, INTEGER), (2.0**60, INTEGER), (3, INTEGER), exact={1: 2**60 + 1})
     other = column((0.1, FLOAT), (0.2, FLOAT), (NOTHING, NULL))
-    assert one.choose(np.array([False, True, False]), other).as_found("absent") == [0.1, 2**60 + 1, None]
+    assert one.choose(np.array([False, True, False]), other).as_read("absent") == [0.1, 2**60 + 1, None]
     assert other.choose(np.array([True, False, False]), one).numbers() == [0.1, 2**60 + 1, 3]
 
 
 def test_a_column_over_another_fills_its_gaps() -> None:
     one = column((1, INTEGER), (NOTHING, NULL), (NOTHING, ABSENT))
-    assert one.over(column((9, INTEGER), (8, INTEGER), (NOTHING, NULL))).as_found("absent") == [1, 8, None]
+    assert one.over(column((9, INTEGER), (8, INTEGER), (NOTHING, NULL))).as_read("absent") == [1, 8, None]
     assert one.over(None) is one
 
 
@@ -317,19 +317,19 @@ def test_missing_values_are_counted_by_reason() -> None:
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
-Units = dict[tuple[str, str], list[tuple[str, bool]]]
+Tasks = dict[tuple[str, str], list[tuple[str, bool]]]
 
 
-def table(units: Units) -> Rollouts:
+def table(tasks: Tasks) -> Rollouts:
     """A table in which every column of a row says which row it is."""
-    rows = [row for unit in units.values() for row in unit]
+    rows = [row for task in tasks.values() for row in task]
     names = [name for name, _ in rows]
     numbers = column(*((float(name), INTEGER) for name in names))
     return Rollouts(
-        starts=np.cumsum([0, *map(len, units.values())]),
-        tasks=labels(*(task for task, _ in units)),
-        agents=labels(*(agent for _, agent in units)),
-        rollouts=labels(*names),
+        starts=np.cumsum([0, *map(len, tasks.values())]),
+        tasks=labels(*(task for task, _ in tasks)),
+        agents=labels(*(agent for _, agent in tasks)),
+        indices=labels(*names),
         positions=np.array([int(name) for name in names], np.int64),
         masked=np.array([masked for _, masked in rows], dtype=np.bool_),
         numbers={"reward": numbers},
@@ -338,21 +338,21 @@ def table(units: Units) -> Rollouts:
     )
 
 
-def units_of(found: Rollouts) -> Units:
-    """The units back from the table, after a look at whether all columns were treated alike."""
-    names = rows_of(found.rollouts)
+def tasks_of(found: Rollouts) -> Tasks:
+    """The tasks back from the table, after a look at whether all columns were treated alike."""
+    names = rows_of(found.indices)
     whole = [int(str(name)) for name in names]
     assert found.numbers["reward"].numbers() == found.usage["tokens"].numbers() == whole
     assert found.positions.tolist() == whole
     assert rows_of(found.labels["answer"]) == names
     assert found.n_rollouts == len(names) == found.starts[-1]
     rows = [(str(name), bool(masked)) for name, masked in zip(names, found.masked, strict=True)]
-    units = list(zip(map(str, rows_of(found.tasks)), map(str, rows_of(found.agents)), strict=True))
-    assert found.n_tasks == len(units)
-    return {unit: rows[found.starts[u] : found.starts[u + 1]] for u, unit in enumerate(units)}
+    tasks = list(zip(map(str, rows_of(found.tasks)), map(str, rows_of(found.agents)), strict=True))
+    assert found.n_tasks == len(tasks)
+    return {task: rows[found.starts[u] : found.starts[u + 1]] for u, task in enumerate(tasks)}
 
 
-EXAMPLE: Units = {
+EXAMPLE: Tasks = {
     ("t1", "x"): [("0", False), ("1", True)],
     ("t1", "y"): [("2", True)],
     ("t2", "x"): [],
@@ -360,9 +360,9 @@ EXAMPLE: Units = {
 }
 
 
-def test_keep_rows_keeps_all_units() -> None:
-    kept = table(EXAMPLE).keep_rows(np.array([False, True, False, True, False, True]))
-    assert units_of(kept) == {
+def test_take_rows_keeps_all_tasks() -> None:
+    kept = table(EXAMPLE).take_rows(np.array([False, True, False, True, False, True]))
+    assert tasks_of(kept) == {
         ("t1", "x"): [("1", True)],
         ("t1", "y"): [],
         ("t2", "x"): [],
@@ -371,30 +371,30 @@ def test_keep_rows_keeps_all_units() -> None:
 
 
 @pytest.mark.parametrize("keep", list(itertools.product([False, True], repeat=len(EXAMPLE))))
-def test_keep_units_keeps_their_rows_and_no_others(keep: tuple[bool, ...]) -> None:
-    kept = table(EXAMPLE).keep_tasks(np.array(keep))
-    assert units_of(kept) == dict(itertools.compress(EXAMPLE.items(), keep))
+def test_take_tasks_keeps_their_rows_and_no_others(keep: tuple[bool, ...]) -> None:
+    kept = table(EXAMPLE).take_tasks(np.array(keep))
+    assert tasks_of(kept) == dict(itertools.compress(EXAMPLE.items(), keep))
 
 
 def test_keeping_leaves_the_table_itself_alone() -> None:
     whole = table(EXAMPLE)
-    whole.keep_rows(np.zeros(6, np.bool_))
-    whole.keep_tasks(np.zeros(4, np.bool_))
-    assert units_of(whole) == EXAMPLE
+    whole.take_rows(np.zeros(6, np.bool_))
+    whole.take_tasks(np.zeros(4, np.bool_))
+    assert tasks_of(whole) == EXAMPLE
 
 
-def test_measured_leaves_out_masked_rollouts_and_no_unit() -> None:
+def test_measured_leaves_out_masked_rollouts_and_no_task() -> None:
     measured = table(EXAMPLE).measured()
-    assert units_of(measured) == {unit: [row for row in rows if not row[1]] for unit, rows in EXAMPLE.items()}
+    assert tasks_of(measured) == {task: [row for row in rows if not row[1]] for task, rows in EXAMPLE.items()}
 
 
 def test_coverage_counts_what_is_masked() -> None:
-    units = {unit: rows for unit, rows in EXAMPLE.items() if rows}
-    assert table(units).coverage() == {
-        "coverage/measured_rollouts": 3,
-        "coverage/masked_rollouts": 3,
-        "coverage/measured_tasks": 2,
-        "coverage/fully_masked_tasks": 1,
+    tasks = {task: rows for task, rows in EXAMPLE.items() if rows}
+    assert table(tasks).coverage() == {
+        "measured_rollouts": 3,
+        "masked_rollouts": 3,
+        "measured_tasks": 2,
+        "fully_masked_tasks": 1,
     }
 
 

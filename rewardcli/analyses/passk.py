@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Floats, Ints
 from ..errors import DataError
 from ..keys import key_name, names_of
 from ..listener import Listener
@@ -16,6 +16,7 @@ from ..reader import Wanted
 from ..results import Key, Record, Result, View, pivot
 from ..rollouts import Labels, Rollouts
 from ..scores import ScoreSpec, score_values
+from .notes import note_agents, note_differing_rollouts, note_fewer_tasks, note_other_scores
 from .records import metric_records
 
 __all__ = ["Question", "all_records", "passk", "sized", "subsets"]
@@ -43,8 +44,9 @@ class Question:
         Args:
             by: The fields whose values name subsets.
         """
-        numbers = tuple(dict.fromkeys(spec.field for spec in self.scores))
-        return Wanted(numbers=numbers, answers=(self.answer,) if self.answer else (), subsets=tuple(by))
+        numbers = dict.fromkeys(name for spec in self.scores for name in spec.numbers)
+        labels = dict.fromkeys([*by, *(name for spec in self.scores for name in spec.texts)])
+        return Wanted(tuple(numbers), (self.answer,) if self.answer else (), tuple(labels))
 
 
 # --- analyses -------------------------------------------------------------------------------------------------------
@@ -78,9 +80,17 @@ def all_records(measured: Rollouts, question: Question, listener: Listener) -> l
     Raises:
         DataError: There is no number to compute.
     """
-    values = score_values(measured, question.scores, listener)
+    values = _scores(measured, question, listener)
+    note_agents(measured, listener)
     answers = None if question.answer is None else measured.labels[question.answer].codes
     return metric_records(values, answers, measured.starts, question.metrics)
+
+
+def _scores(measured: Rollouts, question: Question, listener: Listener) -> dict[str, Floats]:
+    values = score_values(measured, question.scores, listener)
+    if question.metrics is None or any(metric.of_counts for metric in question.metrics):
+        note_other_scores(question.scores, values, measured, listener)
+    return values
 
 
 def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: str, listener: Listener) -> Result:
@@ -98,7 +108,7 @@ def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: st
         DataError: There is no number to compute, or no task has so many rollouts.
     """
     measured = rollouts.measured()
-    values = score_values(measured, question.scores, listener)
+    values = _scores(measured, question, listener)
     answers = None if question.answer is None else measured.labels[question.answer].codes
     metrics = DEFAULT_METRICS if question.metrics is None else question.metrics
     rows = replace(question, metrics=[metric for metric in metrics if metric.name != RUN_MEANS])
@@ -106,6 +116,7 @@ def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: st
     sizes: dict[str, int] = {}
     for field in by:
         labels = measured.by_first_rollout(field)
+        note_differing_rollouts(field, measured.labels[field], measured, listener)
         without = int(((labels.codes < 0) & (np.diff(measured.starts) > 0)).sum())
         if without:
             listener.note("tasks-in-no-subset", f"{without} tasks have no '{field}' and are in no subset")
@@ -146,7 +157,7 @@ def _result(
     listener: Listener,
 ) -> Result:
     shown = _at_ks(records, question.ks, measured)
-    _note_fewer_tasks(shown, listener)
+    note_fewer_tasks(shown, listener)
     coverage = [Record(Key("coverage", score=part), count) for part, count in rollouts.coverage().items()]
     return Result(
         name,
@@ -174,23 +185,6 @@ def _at_ks(records: list[Record], ks: Sequence[int] | None, measured: Rollouts) 
             f"k = {max(ks)} is beyond the longest task: task {task} has {longest} rollouts", "choose a smaller k"
         )
     return [record for record in records if record.key.metric == RUN_MEANS or record.key.k in ks]
-
-
-def _note_fewer_tasks(records: Iterable[Record], listener: Listener) -> None:
-    """Note where pass@k is over fewer tasks as k grows: values at different k are then of different tasks."""
-    counts: dict[tuple[str, str], dict[int | None, int | None]] = {}
-    for record in records:
-        if record.key.metric == "pass@k":
-            counts.setdefault((record.key.subset, record.key.score), {})[record.key.k] = record.n_tasks
-    for (subset, score), by_k in counts.items():
-        (first, most), *_, (last, least) = [*by_k.items()] * 2
-        if most != least:
-            where = f"{subset}/" if subset else ""
-            listener.note(
-                "fewer-tasks-as-k-grows",
-                f"{where}pass@k/{score} is over fewer tasks as k grows ({most} at k={first}, {least} at k={last}):"
-                " a task with fewer than k rollouts does not count",
-            )
 
 
 def _table(records: Sequence[Record], sizes: Mapping[str, int], ks: Sequence[int] | None, title: str) -> View:

@@ -275,7 +275,13 @@ class Session:
 
             for path in write_result(result, list(map(str, self.output.write)), self.destination()):
                 self.console.note("wrote", f"wrote {path}")
-        sys.stdout.write(FORMATS[self.output.format].text(result))
+        chosen = FORMATS[self.output.format]
+        text = chosen.text(result)
+        if chosen.suffix and hasattr(sys.stdout, "buffer"):  # what programs read is UTF-8, whatever the terminal is
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+        else:
+            sys.stdout.write(text)
 
 
 def shown_as(name: str, reading: Reading) -> str:

@@ -1,6 +1,6 @@
 """Which metrics there are. Each has a row beside the function that computes it, and stands nowhere else.
 
-Keys, `--metric`, headings, docs/metrics.md and the tests go through these rows.
+Keys, the names that the command line offers, headings, docs/metrics.md and the tests go through these rows.
 """
 
 from __future__ import annotations

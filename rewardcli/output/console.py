@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import spell_settings
+from ..errors import printable, spell_settings
 from ..listener import Listener, Note
 
 __all__ = ["Console"]
@@ -33,7 +33,7 @@ class Console(Listener):
 
     def note(self, code: str, text: str) -> None:
         """See `Listener.note`."""
-        note = Note(code, spell_settings(text, self.spell))
+        note = Note(code, printable(spell_settings(text, self.spell)))
         if note not in self.notes:
             self.notes.append(note)
             if not self.quiet:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,8 @@ from . import FORMATS
 
 __all__ = ["Destination", "atomic_files", "ensure_writable", "write_result"]
 
+# A temporary name is a few characters longer than the name itself, which may be as long as may be.
+_LONGEST_NAME = 100
 _HINT = "nothing was changed; free space or name another place for the output"
 
 
@@ -49,32 +51,80 @@ def ensure_writable(folder: Path) -> None:
 
 @contextmanager
 def atomic_files(*paths: Path) -> Iterator[list[IO[bytes]]]:
-    """Files to write: they get their names only when all are complete; on an error nothing is left behind.
+    """Files to write: they get their names only when all are complete, all or none.
+
+    Links are followed. On an error nothing is left behind, not even a folder that was made.
 
     Raises:
         RewardcliError: A file cannot be written; what stood there before is still whole.
     """
+    targets = [path.resolve() if path.is_symlink() else path for path in paths]
+    folders = [folder for target in targets for folder in _missing_folders(target.parent)]
     temporary: list[Path] = []
+    replaced: list[tuple[Path, Path | None]] = []
+    complete = False
+    current = paths[0]
     try:
         with ExitStack() as stack:
             files: list[IO[bytes]] = []
-            for path in paths:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            for current, target in zip(paths, targets, strict=True):  # noqa: B007 - the error names it
+                _refuse_unwritable(target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:_LONGEST_NAME]}.", dir=target.parent)
                 temporary.append(Path(name))
                 files.append(stack.enter_context(os.fdopen(descriptor, "wb", buffering=1 << 20)))
             yield files
-            for file in files:
+            for current, file in zip(paths, files, strict=True):  # noqa: B007 - same
                 file.flush()
                 os.fsync(file.fileno())
-        for complete, path in zip(temporary, paths, strict=True):
-            complete.chmod(0o666 & ~_umask())
-            complete.replace(path)
+        for current, new, target in zip(paths, list(temporary), targets, strict=True):  # noqa: B007 - same
+            new.chmod(0o666 & ~_umask())
+            before = _kept(target, new.with_name(f"{new.name}.before"))
+            temporary += [before] if before else []
+            new.replace(target)
+            replaced.append((target, before))
+        complete = True
     except OSError as error:
-        raise RewardcliError(f"{paths[0]}: cannot be written: {error.strerror or error}", _HINT) from error
+        raise RewardcliError(f"{current}: cannot be written: {error.strerror or error}", _HINT) from error
     finally:
+        if not complete:
+            _undo(replaced)
         for path in temporary:
             path.unlink(missing_ok=True)
+        for folder in () if complete else folders:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _missing_folders(folder: Path) -> Iterator[Path]:
+    """The folders that would have to be made, the innermost first."""
+    while not folder.exists():
+        yield folder
+        folder = folder.parent
+
+
+def _refuse_unwritable(target: Path) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(None, "Is a directory")
+    if target.exists() and not target.stat().st_mode & 0o222:
+        raise PermissionError(None, "The file is read-only")
+
+
+def _kept(target: Path, name: Path) -> Path | None:
+    """A second name for a file that is about to be replaced; None if there is no such file."""
+    if not target.exists():
+        return None
+    os.link(target, name)
+    return name
+
+
+def _undo(replaced: Iterable[tuple[Path, Path | None]]) -> None:
+    for target, before in replaced:
+        with suppress(OSError):
+            if before is None:
+                target.unlink()
+            else:
+                before.replace(target)
 
 
 def _umask() -> int:

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import printable
 from ..results import Record, Result, Row, View
 
 __all__ = ["Table", "markdown_text", "number_text", "table_text", "tabulate"]
 
 _BAR_WIDTH = 32
 _UNCUT_WIDTH = 100_000
+_FEWEST_COLUMNS, _NARROW_NAME = 2, 8
+_MARKDOWN = re.compile(r"[\\|<>&`]")
 _NUMBER = re.compile(r"[-–]?[0-9,]*")
 
 
@@ -84,27 +87,49 @@ def _bar(row: Row) -> str:
 
 
 def table_text(result: Result) -> str:
-    """Tables for a terminal; through a pipe nothing is cut, however long."""
+    """Tables for a terminal, as wide as it is; through a pipe as wide as they are."""
+    import shutil
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return "\n".join(_drawn(table, width) for table in map(tabulate, result.views()))
+
+
+def _drawn(table: Table, width: int | None) -> str:
+    """A table as text, no wider than that if that can be: columns go, from the right, before a number is cut."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    cut = sys.stdout.isatty()
-    console = Console(highlight=False, emoji=False, markup=False, width=None if cut else _UNCUT_WIDTH)
+    shown = len(table.headings)
+    while width is not None and shown > _FEWEST_COLUMNS and _least_width(table, shown) > width:
+        shown -= 1
+    fits = width is not None and _least_width(table, shown) <= width
+    console = Console(highlight=False, emoji=False, markup=False, width=width if fits else _UNCUT_WIDTH)
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for heading, right in list(zip(table.headings, table.right, strict=True))[:shown]:
+        grid.add_column(
+            Text(printable(heading)), justify="right" if right else "left", no_wrap=right or not fits, overflow="fold"
+        )
+    for row in table.rows:
+        grid.add_row(*(Text(printable(text)) for text in row[:shown]))
     with console.capture() as capture:
-        for number, table in enumerate(map(tabulate, result.views())):
-            shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-            for heading, right in zip(table.headings, table.right, strict=True):
-                shown.add_column(Text(heading), justify="right" if right else "left", no_wrap=not cut)
-            for row in table.rows:
-                shown.add_row(*map(Text, row))
-            if number:
-                console.print()
-            if table.title:
-                console.print(Text(table.title, style="bold"), soft_wrap=True)
-            console.print(shown)
+        if table.title:
+            console.print(Text(printable(table.title), style="bold"), soft_wrap=True)
+        console.print(grid)
+        if shown < len(table.headings):
+            left_out = ", ".join(heading for heading in table.headings[shown:] if heading)
+            console.print(Text(f"(too narrow for: {printable(left_out)})"), soft_wrap=True)
     return "\n".join(line.rstrip() for line in capture.get().split("\n"))
+
+
+def _least_width(table: Table, shown: int) -> int:
+    """How wide the first columns are where only names may be wrapped."""
+    widths = [
+        max(map(len, [heading, *(row[place] for row in table.rows)])) if right else min(len(heading), _NARROW_NAME)
+        for place, (heading, right) in enumerate(zip(table.headings[:shown], table.right, strict=False))
+    ]
+    return sum(widths) + 3 * (len(widths) - 1)
 
 
 def markdown_text(result: Result) -> str:
@@ -120,4 +145,5 @@ def markdown_text(result: Result) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """The text without what Markdown would take for more than text."""
+    return printable(_MARKDOWN.sub(r"\\\g<0>", re.sub(r"\s", " ", text)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,13 +25,25 @@ def json_text(value: Any) -> str:
 
 
 def csv_text(records: Iterable[Record]) -> str:
-    """One row per number, in the order of `CSV_FIELDS`; empty where there is nothing to say."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
+    """One row per number, in the order of `CSV_FIELDS`; empty where there is nothing to say.
+
+    Every value is read back as it is, save a text that a spreadsheet would run, before which an apostrophe stands.
+    """
+    lines = [",".join(CSV_FIELDS)]
     for record in records:
         key = record.key
         fields = (key.agent, key.subset, key.metric, key.k, key.score, key.stat, record.value)
-        row = (*fields, record.n_tasks, record.n_rollouts)
-        writer.writerow("" if value is None else value for value in row)
-    return buffer.getvalue()
+        lines.append(",".join(map(_cell, (*fields, record.n_tasks, record.n_rollouts))))
+    return "\n".join([*lines, ""])
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    text = f"'{value}" if value.startswith(_RUN_BY_SPREADSHEETS) else value
+    return f'"{text.replace(QUOTE, QUOTE * 2)}"' if _SPECIAL.search(text) else text
+
+
+QUOTE = '"'
+_SPECIAL = re.compile(r'[",\r\n]')
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")

@@ -17,7 +17,7 @@ from .columns import column_of
 from .dialects import DIALECTS, NEMO_GYM, Dialect
 from .door import read_rollouts, rollouts_of_dicts
 from .files import beside, display_name, expand, is_parquet, is_stream, output_stem, sibling
-from .jsonrow import RowError, load_row, without_surrogates
+from .jsonrow import RowError, load_row
 from .layout import UNNAMEABLE
 from .options import ReadOptions, Wanted
 from .parquet import load_pyarrow, parquet_labels, write_parquet
@@ -50,6 +50,5 @@ __all__ = [
     "rereadable",
     "rollouts_of_dicts",
     "sibling",
-    "without_surrogates",
     "write_parquet",
 ]

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import IO, Any, Self
 
 import msgspec
@@ -16,7 +16,7 @@ from ..arrays import Ints
 from ..errors import DataError, LineError
 from ..rollouts import Matching, Rollouts
 from .fields import BOM
-from .files import display_name, expand, is_parquet, is_stream
+from .files import STDIN, display_name, expand, is_parquet, is_stream
 from .jsonrow import UNDECODABLE, RowError, load_row
 from .parts import Part, parts_of, read_batches
 from .remote import is_remote
@@ -33,7 +33,9 @@ def rereadable(paths: Sequence[str]) -> Iterator[list[str]]:
         for place, path in enumerate(files):
             if is_stream(path):
                 copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="rewardcli-"))
-                shutil.copyfileobj(open_file(path), copy, READ_BYTES)
+                stored = open_file(path)
+                with nullcontext() if path == STDIN else stored:
+                    shutil.copyfileobj(stored, copy, READ_BYTES)
                 copy.flush()
                 files[place] = copy.name
         yield files

@@ -267,14 +267,14 @@ def _zstd_frames(feed: _Feed) -> Iterator[bytes]:
         if header.window_size > _ZSTD_WINDOW:
             raise WindowError(f"a window of {header.window_size >> 20:,} MB, more than {_ZSTD_WINDOW >> 20}")
         frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        last = False
+        last = 0
         while not last:
             try:
                 for _ in range(_ZSTD_BLOCKS):
                     block = feed.take(3)
-                    last, kind, size = bool(block[0] & 1), block[0] >> 1 & 3, int.from_bytes(block, "little") >> 3
-                    data += block + feed.take(1 if kind == 1 else size)
-                    if last:
+                    last, is_run, size = block[0] & 1, block[0] >> 1 & 3 == 1, int.from_bytes(block, "little") >> 3
+                    data += block + feed.take(1 if is_run else size)
+                    if last or len(data) >= SMALL_READ_BYTES:
                         break
                 if last and header.has_checksum:
                     data += feed.take(4)

@@ -11,19 +11,10 @@ import pytest
 import zstandard
 
 from rewardcli.errors import DataError
-from rewardcli.reader import sources
-from rewardcli.reader.sources import (
-    STDIN,
-    Part,
-    expand,
-    head_of,
-    lines_before,
-    output_stem,
-    parts_of,
-    read_batches,
-    seekable,
-    sibling,
-)
+from rewardcli.reader import parts, streams
+from rewardcli.reader.files import STDIN
+from rewardcli.reader.parts import Part, lines_before, parts_of, read_batches
+from rewardcli.reader.streams import head_of
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1),
@@ -57,104 +48,6 @@ def all_lines(*paths: str, jobs: int = 1) -> list[bytes]:
     return [line for part in parts_of(list(paths), jobs) for line in lines_of(part)]
 
 
-# --- names ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    for name in (
-        "b.jsonl",
-        "a.jsonl.gz",
-        "c.parquet",
-        "d.ndjson.zst",
-        "a_materialized_inputs.jsonl",
-        "a_reward_profiling.jsonl.gz",
-        "a_agent_metrics.json",
-        "notes.txt",
-        ".hidden.jsonl",
-        "_partial.jsonl",
-    ):
-        (tmp_path / name).touch()
-    return tmp_path
-
-
-def test_a_directory_stands_for_its_rollout_files_in_order_of_name(directory: Path) -> None:
-    names = ["a.jsonl.gz", "b.jsonl", "c.parquet", "d.ndjson.zst"]
-    assert expand([str(directory)]) == [str(directory / name) for name in names]
-
-
-def test_a_directory_in_a_directory_is_no_rollout_file(directory: Path) -> None:
-    (directory / "aa.jsonl").mkdir()
-    assert str(directory / "aa.jsonl") not in expand([str(directory)])
-
-
-def test_a_glob_stands_for_the_files_it_matches_in_order_of_name(directory: Path) -> None:
-    (directory / "deep").mkdir()
-    (directory / "deep" / "z.jsonl").touch()
-    assert expand([f"{directory}/[bc].*"]) == [f"{directory}/b.jsonl", f"{directory}/c.parquet"]
-    assert expand([f"{directory}/**/[bz].jsonl"]) == [f"{directory}/b.jsonl", f"{directory}/deep/z.jsonl"]
-
-
-def test_paths_stay_in_the_order_given(directory: Path) -> None:
-    paths = [f"{directory}/notes.txt", "-", f"{directory}/b.jsonl", "s3://bucket/run.jsonl"]
-    assert expand(paths) == paths
-
-
-def test_a_file_whose_name_looks_like_a_glob_is_that_file(directory: Path) -> None:
-    path = written(directory / "[b].jsonl", b"")
-    assert expand([path]) == [path]
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("none.jsonl", "none.jsonl: no such file\ncheck the path; - reads standard input"),
-        ("none*", "none*: no file matches\ncheck the pattern, and quote it if the shell expands it"),
-        ("empty", "empty: a directory without rollout files\nname a file, or a directory of them"),
-    ],
-)
-def test_what_names_no_file_is_an_error(
-    path: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("empty").mkdir()
-    with pytest.raises(DataError) as error:
-        expand([path])
-    assert str(error.value) == message
-
-
-def test_standard_input_is_read_once() -> None:
-    with pytest.raises(DataError, match="standard input can be read only once"):
-        expand(["-", "-"])
-
-
-@pytest.mark.parametrize(
-    ("path", "stem"),
-    [
-        ("run.jsonl", "run"),
-        ("runs/run-1.5.jsonl.gz", "run-1.5"),
-        ("run-1.6.jsonl.gz", "run-1.6"),
-        ("run.ndjson.zst", "run"),
-        ("run.parquet", "run"),
-        ("run.v2", "run.v2"),
-        ("runs/shards.d/", "shards.d"),
-        (".jsonl", ".jsonl"),
-        ("s3://bucket/run.jsonl.xz", "run"),
-    ],
-)
-def test_the_stem_is_the_name_without_the_known_suffixes(path: str, stem: str) -> None:
-    assert output_stem(path) == stem
-
-
-def test_a_sibling_is_found_compressed_or_not(tmp_path: Path) -> None:
-    run = written(tmp_path / "run-1.5.jsonl.gz", b"")
-    assert sibling(run, "_inputs.jsonl") is None
-    packed = written(tmp_path / "run-1.5_inputs.jsonl.zst", b"")
-    assert sibling(run, "_inputs.jsonl") == packed
-    plain = written(tmp_path / "run-1.5_inputs.jsonl", b"")
-    assert sibling(run, "_inputs.jsonl") == plain
-
-
 # --- parts of plain files -------------------------------------------------------------------------------------------
 
 CONTENTS = {
@@ -173,26 +66,26 @@ CONTENTS = {
 def test_parts_cover_every_line_exactly_once(
     content: bytes, smallest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "SMALLEST_PART", smallest)
+    monkeypatch.setattr(parts, "SMALLEST_PART", smallest)
     path = written(tmp_path / "run.jsonl", content)
     for jobs in (1, 2, 3, 8, 100):
         assert all_lines(path, jobs=jobs) == content.splitlines(keepends=True)
 
 
 def test_a_larger_file_has_many_parts_and_many_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SMALLEST_PART", 1000)
-    monkeypatch.setattr(sources, "FIRST_BATCH_BYTES", 50)
-    monkeypatch.setattr(sources, "BATCH_BYTES", 200)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 1000)
+    monkeypatch.setattr(parts, "FIRST_BATCH_BYTES", 50)
+    monkeypatch.setattr(parts, "BATCH_BYTES", 200)
     content = rows(2000)
-    parts = parts_of([written(tmp_path / "run.jsonl", content)], jobs=3)
-    assert len(parts) >= 12
-    assert len(list(read_batches(parts[0]))) > 3
-    assert sum(part.size for part in parts) == len(content)
-    assert [line for part in parts for line in lines_of(part)] == content.splitlines(keepends=True)
+    cut = parts_of([written(tmp_path / "run.jsonl", content)], jobs=3)
+    assert len(cut) >= 12
+    assert len(list(read_batches(cut[0]))) > 3
+    assert sum(part.size for part in cut) == len(content)
+    assert [line for part in cut for line in lines_of(part)] == content.splitlines(keepends=True)
 
 
 def test_files_stay_in_the_order_given_each_in_its_own_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SMALLEST_PART", 30)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 30)
     content = {name: rows(9, first) for first, name in enumerate(("b.jsonl", "a.jsonl.gz", "empty.jsonl", "c.jsonl"))}
     content["empty.jsonl"] = b""
     paths = [
@@ -203,12 +96,12 @@ def test_files_stay_in_the_order_given_each_in_its_own_parts(tmp_path: Path, mon
 
 
 def test_lines_before_a_part_are_those_of_the_parts_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SMALLEST_PART", 25)
-    monkeypatch.setattr(sources, "BATCH_BYTES", 16)
-    parts = parts_of([written(tmp_path / "run.jsonl", b"\n" + rows(30))], jobs=4)
-    data = Path(parts[0].path).read_bytes()
-    assert len(parts) > 4
-    assert [lines_before(part) for part in parts] == [data[: part.start].count(b"\n") for part in parts]
+    monkeypatch.setattr(parts, "SMALLEST_PART", 25)
+    monkeypatch.setattr(parts, "BATCH_BYTES", 16)
+    cut = parts_of([written(tmp_path / "run.jsonl", b"\n" + rows(30))], jobs=4)
+    data = Path(cut[0].path).read_bytes()
+    assert len(cut) > 4
+    assert [lines_before(part) for part in cut] == [data[: part.start].count(b"\n") for part in cut]
 
 
 def test_rows_appended_while_reading_are_left_out(tmp_path: Path) -> None:
@@ -259,7 +152,7 @@ def test_members_one_after_the_other_are_one_stream(compression: str, tmp_path: 
 def test_lines_longer_than_a_block_stay_whole(
     compression: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "HEAD_BYTES", 100)
+    monkeypatch.setattr(streams, "HEAD_BYTES", 100)
     content = incompressible_rows(20) + b"\n\n" + rows(40)
     path = written(tmp_path / "run.jsonl.x", COMPRESS[compression](content))
     assert all_lines(path) == content.splitlines(keepends=True)
@@ -294,7 +187,7 @@ def test_damaged_data_is_an_error(compression: str, damage: Callable[[bytes], by
         DataError, match=rf"run\.jsonl\.x: the {compression} data is corrupt or cut off after \d+ "
     ) as e:
         all_lines(path)
-    assert e.value.hint == "compress it anew, or keep what came before with --on-error skip"
+    assert e.value.hint == "compress it again, or keep what came before with on_error='skip'"
 
 
 def kept_of(path: str) -> tuple[list[bytes], list[str]]:
@@ -361,24 +254,3 @@ def test_standard_input_is_read_whole_after_a_look_at_its_head(
     (part,) = parts_of([STDIN], 4)
     assert part.name == "<stdin>"
     assert lines_of(part) == rows(count).splitlines(keepends=True)
-
-
-# --- seeking --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compression", [None, *COMPRESS])
-def test_the_bytes_of_any_file_can_be_read_at_any_place(compression: str | None, tmp_path: Path) -> None:
-    content = rows(5000)
-    path = written(tmp_path / "run.jsonl", content if compression is None else COMPRESS[compression](content))
-    with seekable(path) as stream:
-        for place in (40_000, 0, 123, len(content) - 5):
-            stream.seek(place)
-            assert stream.read(100) == content[place : place + 100]
-            assert os.pread(stream.fileno(), 100, place) == content[place : place + 100]
-
-
-@every_compression
-def test_seeking_in_a_damaged_file_is_an_error_that_names_it(compression: str, tmp_path: Path) -> None:
-    path = written(tmp_path / "run.jsonl.x", truncated(COMPRESS[compression](incompressible_rows(100))))
-    with pytest.raises(DataError, match=r"run\.jsonl\.x"):
-        seekable(path)
