@@ -101,7 +101,7 @@ def repeats_of(measured: Rollouts, columns: Mapping[str, Column], tasks_of_agent
     rank[order_of_names] = np.arange(len(names))
     width = max(len(measured.indices.values), 1)
     keys = rank[measured.row_agents()] * width + measured.indices.codes
-    repeats, repeat_of = np.unique(keys, return_inverse=True)
+    repeats, repeat_of = _distinct(keys)
     several = np.bincount(repeats // width, minlength=len(names)) > 1
     kept = several[repeats // width]
     repeats, repeat_of = repeats[kept], np.where(kept, np.cumsum(kept) - 1, -1)[repeat_of]
@@ -122,6 +122,16 @@ def repeats_of(measured: Rollouts, columns: Mapping[str, Column], tasks_of_agent
             for statistic in OF_REPEAT
         },
     )
+
+
+def _distinct(keys: Ints) -> tuple[Ints, Ints]:
+    """The distinct keys, sorted, and by row the position of its key among them."""
+    most = int(keys.max(initial=0)) + 1
+    if most > 4 * len(keys) + 1000:  # many agents, each with rollout indices of its own
+        distinct, positions = np.unique(keys, return_inverse=True)
+        return distinct, positions
+    present = np.bincount(keys, minlength=most) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[keys]
 
 
 def _tasks_in(repeat_of: Ints, measured: Rollouts, count: int) -> Ints:

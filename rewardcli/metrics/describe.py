@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +58,10 @@ def describe(values: Floats, starts: Ints, *, quartiles: bool = False) -> Statis
         values = values[present]
     count = np.diff(starts)
     mean, high, low, median, std, p25, p75 = (np.full(len(count), np.nan) for _ in range(7))
-    shares = (0.25, 0.5, 0.75) if quartiles else (0.5,)
     for block in index_blocks(starts):
         n = block.lengths
-        ordered = _ordered(block.of(values, np.inf), n, shares)
+        rows = block.of(values, np.inf)
+        ordered = np.sort(rows, axis=1) if quartiles else _ordered(rows, n)
         with np.errstate(over="ignore", invalid="ignore"):
             center = block.of(values, 0.0).sum(axis=1) / n
             spread = ordered - center[:, None]
@@ -81,13 +79,12 @@ def describe(values: Floats, starts: Ints, *, quartiles: bool = False) -> Statis
     return Statistics(count, mean, high, low, median, std, *((p25, p75) if quartiles else ()))
 
 
-def _ordered(rows: Floats, n: Ints, shares: Sequence[float]) -> Floats:
-    """The rows with their extremes, and the values around the given shares, where sorting would put them."""
+def _ordered(rows: Floats, n: Ints) -> Floats:
+    """The rows with their least, middle and greatest values where sorting would put them."""
     if n[0] < _LONG_GROUP or n[0] != n[-1]:
         return np.sort(rows, axis=1)
     last = int(n[0]) - 1
-    wanted = {0, last, *(bound for share in shares for bound in (math.floor(share * last), math.ceil(share * last)))}
-    return np.partition(rows, sorted(wanted), axis=1)
+    return np.partition(rows, sorted({0, last // 2, (last + 1) // 2, last}), axis=1)
 
 
 def _quantile(ordered: Floats, n: Ints, share: float) -> Floats:
