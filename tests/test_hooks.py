@@ -15,7 +15,7 @@ from rewardcli import AggregateMetricsMixin, AggregateMetricsRequest, compute_ag
 from rewardcli.server import create_app
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["MathMetrics", "JudgedMetrics", "TaskMetrics"]
+NAMES = ["MathMetrics", "JudgedMetrics", "TaskMetrics", "CostMetrics"]
 
 Rollout = dict[str, Any]
 
