@@ -61,6 +61,7 @@ def arrange(
         masked=columns.masked,
         numbers=columns.numbers,
         usage=columns.usage,
+        nested=columns.nested,
         labels=columns.labels,
         starts=np.append(first, len(task)).astype(np.int64),
         tasks=tasks.take(order[first]),
