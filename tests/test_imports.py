@@ -104,6 +104,7 @@ def test_every_public_name_is_there() -> None:
 # Which rooms a room may know.
 ROOMS = {
     "errors": set(),
+    "estimate": set(),
     "metrics": set(),
     "models": set(),
     "table": {"errors"},

@@ -1,0 +1,71 @@
+"""Means of task values with standard errors, intervals, comparisons and verdicts: arrays in, arrays out.
+
+Nothing here knows which metric it is given, where the numbers came from or how they are shown. Names are loaded on
+first use, so that `import rewardcli.estimate` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .clusters import Clusters, cluster_codes
+    from .intervals import (
+        BetaMean,
+        HallMean,
+        MeanKnowledge,
+        StudentMean,
+        beta_interval,
+        hall_interval,
+        t_interval,
+    )
+    from .means import Estimates, Interval, estimates, interval, per_look
+    from .moments import Moments, pooled_task_values
+
+_HOMES = {
+    "clusters": ("Clusters", "cluster_codes"),
+    "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
+    "intervals": (
+        "BetaMean",
+        "HallMean",
+        "MeanKnowledge",
+        "StudentMean",
+        "beta_interval",
+        "hall_interval",
+        "t_interval",
+    ),
+    "moments": ("Moments", "pooled_task_values"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BetaMean",
+    "Clusters",
+    "Estimates",
+    "HallMean",
+    "Interval",
+    "MeanKnowledge",
+    "Moments",
+    "StudentMean",
+    "beta_interval",
+    "cluster_codes",
+    "estimates",
+    "hall_interval",
+    "interval",
+    "per_look",
+    "pooled_task_values",
+    "t_interval",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'rewardcli.estimate' has no attribute '{name}'")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
