@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["probability", "tails"]
+__all__ = ["greatest", "probability", "tails"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -81,6 +81,29 @@ def tails(n: ArrayLike, c: ArrayLike, least: ArrayLike) -> Floats:
     found = np.where(least > np.minimum(c, k), 0.0, found)  # cannot be reached
     found = np.where(k - (n - c) >= least, 1.0, found)  # cannot be missed
     return np.where(inside, found, np.nan)
+
+
+def greatest(n: int, k: ArrayLike) -> Floats:
+    """Probability that the i-th least of n values is the greatest of k drawn: C(i − 1, k − 1) / C(n, k).
+
+    From w_n = k/n downwards by w_{i−1} = w_i·(i − k)/(i − 1).
+
+    Args:
+        n: How many values there are, at least 1.
+        k: From 1 to n; shape (K,).
+
+    Returns:
+        For i = 1 … n; shape (K, n).
+
+    >>> greatest(4, [2]).round(4).tolist()
+    [[0.0, 0.1667, 0.3333, 0.5]]
+    """
+    k = np.asarray(k, dtype=np.int64)
+    i = np.arange(n, 1, -1)
+    factors = np.empty((len(k), n))
+    factors[:, 0] = k / n
+    factors[:, 1:] = np.maximum(i - k[:, None], 0) / (i - 1)
+    return np.cumprod(factors, axis=1, dtype=np.float64)[:, ::-1]
 
 
 def _remainders(largest: int) -> Floats:

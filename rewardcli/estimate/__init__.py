@@ -10,6 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .again import (
+        RunNoise,
+        again_interval,
+        credit_variances,
+        disjoint_draws,
+        draw_variances,
+        max_variances,
+        mean_variances,
+        noise_share,
+        subset_variances,
+    )
     from .clusters import Clusters, cluster_codes
     from .intervals import (
         BetaMean,
@@ -24,6 +35,17 @@ if TYPE_CHECKING:
     from .moments import Moments, pooled_task_values
 
 _HOMES = {
+    "again": (
+        "RunNoise",
+        "again_interval",
+        "credit_variances",
+        "disjoint_draws",
+        "draw_variances",
+        "max_variances",
+        "mean_variances",
+        "noise_share",
+        "subset_variances",
+    ),
     "clusters": ("Clusters", "cluster_codes"),
     "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
     "intervals": (
@@ -47,14 +69,23 @@ __all__ = [
     "Interval",
     "MeanKnowledge",
     "Moments",
+    "RunNoise",
     "StudentMean",
+    "again_interval",
     "beta_interval",
     "cluster_codes",
+    "credit_variances",
+    "disjoint_draws",
+    "draw_variances",
     "estimates",
     "hall_interval",
     "interval",
+    "max_variances",
+    "mean_variances",
+    "noise_share",
     "per_look",
     "pooled_task_values",
+    "subset_variances",
     "t_interval",
 ]
 

@@ -59,4 +59,4 @@ def category_counts(scores: Floats, levels: Floats) -> Ints:
     >>> category_counts(np.array([[1.0, 0.0, 1.0], [0.5, np.nan, 0.5]]), np.array([0.0, 0.5, 1.0])).tolist()
     [[1, 0, 2], [0, 2, 0]]
     """
-    return np.stack([(scores == level).sum(axis=1) for level in levels], axis=1)
+    return np.asarray((scores[:, :, None] == levels).sum(axis=1), dtype=np.int64)

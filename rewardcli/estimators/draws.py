@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hypergeometric import tails
+from ..hypergeometric import greatest, tails
 
 __all__ = ["all_of_k", "g_pass_at_k", "max_at_k", "mg_pass_at_k"]
 
@@ -137,17 +137,5 @@ def max_at_k(scores: Floats) -> Floats:
         step = max(1, _CELLS // n)
         for first in range(1, n + 1, step):
             k = np.arange(first, min(first + step, n + 1))
-            found[np.ix_(rows, k - 1)] = best[:, None] - lacking @ _weights(n, k).T
+            found[np.ix_(rows, k - 1)] = best[:, None] - lacking @ greatest(n, k).T
     return found
-
-
-def _weights(n: int, k: Ints) -> Floats:
-    """Probability that the i-th least of n rollouts is the greatest of k drawn: C(i − 1, k − 1)/C(n, k).
-
-    From w_n = k/n downwards by w_{i−1} = w_i·(i − k)/(i − 1); shape (K, n).
-    """
-    i = np.arange(n, 1, -1)
-    factors = np.empty((len(k), n))
-    factors[:, 0] = k / n
-    factors[:, 1:] = np.maximum(i - k[:, None], 0) / (i - 1)
-    return np.cumprod(factors, axis=1, dtype=np.float64)[:, ::-1]
