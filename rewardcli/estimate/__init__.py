@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         subset_variances,
     )
     from .clusters import Clusters, cluster_codes
+    from .comparison import Comparison, Verdict, benjamini_hochberg, holm, paired, pseudo_difference, unpaired
     from .intervals import (
         BetaMean,
         HallMean,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .means import Estimates, Interval, estimates, interval, per_look
     from .moments import Moments, pooled_task_values
+    from .signs import sign_flip_p
 
 _HOMES = {
     "again": (
@@ -47,6 +49,16 @@ _HOMES = {
         "subset_variances",
     ),
     "clusters": ("Clusters", "cluster_codes"),
+    "comparison": (
+        "Comparison",
+        "Verdict",
+        "benjamini_hochberg",
+        "holm",
+        "paired",
+        "pseudo_difference",
+        "unpaired",
+    ),
+    "signs": ("sign_flip_p",),
     "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
     "intervals": (
         "BetaMean",
@@ -64,6 +76,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "BetaMean",
     "Clusters",
+    "Comparison",
     "Estimates",
     "HallMean",
     "Interval",
@@ -71,7 +84,9 @@ __all__ = [
     "Moments",
     "RunNoise",
     "StudentMean",
+    "Verdict",
     "again_interval",
+    "benjamini_hochberg",
     "beta_interval",
     "cluster_codes",
     "credit_variances",
@@ -79,14 +94,19 @@ __all__ = [
     "draw_variances",
     "estimates",
     "hall_interval",
+    "holm",
     "interval",
     "max_variances",
     "mean_variances",
     "noise_share",
+    "paired",
     "per_look",
     "pooled_task_values",
+    "pseudo_difference",
+    "sign_flip_p",
     "subset_variances",
     "t_interval",
+    "unpaired",
 ]
 
 
