@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .means import Estimates, Interval, estimates, interval, per_look
     from .moments import Moments, pooled_task_values
+    from .quantiles import WoodruffQuantile, quantile_interval, woodruff
     from .signs import sign_flip_p
 
 _HOMES = {
@@ -58,6 +59,7 @@ _HOMES = {
         "pseudo_difference",
         "unpaired",
     ),
+    "quantiles": ("WoodruffQuantile", "quantile_interval", "woodruff"),
     "signs": ("sign_flip_p",),
     "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
     "intervals": (
@@ -85,6 +87,7 @@ __all__ = [
     "RunNoise",
     "StudentMean",
     "Verdict",
+    "WoodruffQuantile",
     "again_interval",
     "benjamini_hochberg",
     "beta_interval",
@@ -103,10 +106,12 @@ __all__ = [
     "per_look",
     "pooled_task_values",
     "pseudo_difference",
+    "quantile_interval",
     "sign_flip_p",
     "subset_variances",
     "t_interval",
     "unpaired",
+    "woodruff",
 ]
 
 

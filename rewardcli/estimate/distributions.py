@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Floats
 
-__all__ = ["beta_below", "beta_quantile", "f_above", "normal_quantile", "t_below", "t_quantile"]
+__all__ = ["beta_above", "beta_below", "beta_quantile", "f_above", "normal_quantile", "t_below", "t_quantile"]
 
 
 def beta_quantile(a: ArrayLike, b: ArrayLike, p: ArrayLike) -> Floats:
@@ -26,6 +26,13 @@ def beta_below(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Floats:
     from scipy.special import betainc
 
     return np.asarray(betainc(a, b, np.clip(x, 0.0, 1.0)), dtype=np.float64)
+
+
+def beta_above(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Floats:
+    """Probability that a Beta(a, b) variable is at least x; any real x."""
+    from scipy.special import betaincc
+
+    return np.asarray(betaincc(a, b, np.clip(x, 0.0, 1.0)), dtype=np.float64)
 
 
 def t_quantile(df: ArrayLike, p: ArrayLike) -> Floats:
