@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli.estimate import (
+    Clusters,
     Comparison,
     Moments,
     benjamini_hochberg,
     beta_interval,
     holm,
     paired,
+    paired_mean,
     pseudo_difference,
     sign_flip_p,
     unpaired,
@@ -222,6 +224,21 @@ def test_the_smallest_visible_difference() -> None:
     assert found.variance == pytest.approx(np.var(BINARY, ddof=1), rel=1e-12)
 
 
+def test_many_differences_at_once_are_each_alone() -> None:
+    rng = np.random.default_rng(1)
+    table = rng.integers(-4, 5, (40, 3)) / 4
+    table[:, 1] = 0.0
+    table[5:, 2] = NAN
+    families = [i // 8 for i in range(40)]
+    for clusters in (None, families):
+        sums = None if clusters is None else Clusters.of(table, clusters)
+        together = paired_mean(Moments.of(table), draws=[1, 8, 8], clusters=sums)
+        lower, upper = together.bounds(0.95)
+        for k, draws in enumerate([1, 8, 8]):
+            alone = paired(table[:, k], draws=draws, clusters=clusters)
+            np.testing.assert_allclose([lower[k], upper[k]], [alone.lower, alone.upper], rtol=1e-12)
+
+
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +257,7 @@ def test_verdicts() -> None:
 
 def test_within_is_two_one_sided_tests() -> None:
     small = paired([0.0] * 200 + [1.0, -1.0])
-    lower, upper = (float(bound) for bound in small.known.bounds(0.9))
+    lower, upper = small.bounds(0.9)
     reach = max(-lower, upper)
     assert reach < small.upper
     assert small.verdict(within=reach * 1.001) == "within"

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
         subset_variances,
     )
     from .clusters import Clusters, cluster_codes
-    from .comparison import Comparison, Verdict, benjamini_hochberg, holm, paired, pseudo_difference, unpaired
+    from .comparison import (
+        Comparison,
+        Verdict,
+        benjamini_hochberg,
+        holm,
+        paired,
+        paired_mean,
+        pseudo_difference,
+        unpaired,
+    )
     from .gates import Evidence, Judgement, Requirement, State, exit_status, judge, too_few_joined
     from .intervals import (
         BetaMean,
@@ -73,6 +82,7 @@ _HOMES = {
         "benjamini_hochberg",
         "holm",
         "paired",
+        "paired_mean",
         "pseudo_difference",
         "unpaired",
     ),
@@ -157,6 +167,7 @@ __all__ = [
     "mean_variances",
     "noise_share",
     "paired",
+    "paired_mean",
     "pass_components",
     "per_look",
     "pooled_task_values",

@@ -18,7 +18,16 @@ from .means import Estimates, Method, estimates
 from .moments import Moments
 from .signs import sign_flip_p
 
-__all__ = ["Comparison", "Verdict", "benjamini_hochberg", "holm", "paired", "pseudo_difference", "unpaired"]
+__all__ = [
+    "Comparison",
+    "Verdict",
+    "benjamini_hochberg",
+    "holm",
+    "paired",
+    "paired_mean",
+    "pseudo_difference",
+    "unpaired",
+]
 
 Verdict = Literal["better", "worse", "higher", "lower", "unclear", "same", "within"]
 
@@ -63,6 +72,11 @@ class Comparison:
     known: MeanKnowledge
     why: str = ""
 
+    def bounds(self, confidence: float) -> tuple[float, float]:
+        """The interval at another confidence."""
+        lower, upper = self.known.bounds(confidence)
+        return _scalar(lower), _scalar(upper)
+
     def verdict(
         self,
         *,
@@ -86,7 +100,7 @@ class Comparison:
         if self.same:
             return "same"
         if within is not None and self.method:
-            lower, upper = (_scalar(bound) for bound in self.known.bounds(1.0 - 2.0 * level))
+            lower, upper = self.bounds(1.0 - 2.0 * level)
             if -within <= lower and upper <= within:
                 return "within"
         if not p < level:
@@ -153,15 +167,15 @@ def paired(
             "the exact test needs as many rollouts of every task on both sides: the two sides are not exchangeable"
         )
     moments = Moments.of(d[held])
-    middle, se, df, plain_error = _paired_error(moments, sums, bounded, 1 if method == "exact" else draws)
-    known = StudentMean(middle, se, df, 1.0 if bounded else math.inf)
+    known = paired_mean(moments, bounded=bounded, draws=1 if method == "exact" else draws, clusters=sums)
+    plain_error, se = _scalar(_plain_error(moments, sums)), _scalar(known.se)
     lower, upper = (_scalar(bound) for bound in known.bounds(confidence))
     n, p, how = int(moments.count[0]), _two_sided(known), ""
     if test == "exact" and n:
         flipped = d[held] if sums is None else sums.total[:, 0]
         p, every = sign_flip_p(flipped)
         how = "sign-flip" if every else "random sign-flip"
-    reach = _scalar(t_quantile(df, (1.0 + confidence) / 2.0)) * se
+    reach = _scalar(t_quantile(known.df, (1.0 + confidence) / 2.0)) * se
     return Comparison(
         float(moments.mean[0]),
         se if se > 0 else math.nan,
@@ -180,7 +194,39 @@ def paired(
     )
 
 
-def pseudo_difference(n: int, draws: int, largest: float) -> float:
+def paired_mean(
+    moments: Moments, *, bounded: bool = True, draws: ArrayLike = 1, clusters: Clusters | None = None
+) -> StudentMean:
+    """What is known of K mean differences at once, by the rule of `paired`.
+
+    In clusters the squared error is multiplied by max(1, V/V₀), with V by the jackknife over clusters and V₀ = s²/N (by
+    N/G where all differences are equal), and t has G − 1 degrees of freedom.
+
+    Args:
+        moments: Of the differences, candidate less baseline.
+        bounded: Whether the values compared can only lie between 0 and 1.
+        draws: min ⌊n/k⌋ over all tasks and both sides; a number, or shape (K,).
+        clusters: Sums of the differences by cluster, where tasks come in families.
+    """
+    n = np.where(moments.count > 1, moments.count, np.nan).astype(np.float64)
+    plain = _plain_error(moments, clusters)
+    df, effect = n - 1.0, np.ones(len(n))
+    if clusters is not None:
+        alone, number = clusters.singletons > 0, np.maximum(clusters.number, 1).astype(np.float64)
+        df = np.where(alone, df, clusters.number - 1.0)
+        naive = moments.variance / n
+        ratio = np.divide(plain**2, naive, out=n / number, where=naive > 0)
+        effect = np.where(alone, 1.0, np.maximum(ratio, 1.0))
+    if not bounded:
+        return StudentMean(moments.mean, plain, df)
+    largest = np.where(np.isnan(n), 0.0, np.maximum(np.abs(moments.low), np.abs(moments.high)))
+    spread = pseudo_difference(moments.count, draws, largest)
+    middle = moments.total / (n + 1.0)
+    square = ((moments.squares + spread**2) / (n + 1.0) - middle**2) / (n + 2.0)
+    return StudentMean(middle, np.sqrt(square * effect), df, 1.0)
+
+
+def pseudo_difference(n: ArrayLike, draws: ArrayLike, largest: ArrayLike) -> Floats:
     """D, the largest difference that a task not among these could show: 1, or less where all tasks have many draws.
 
     Args:
@@ -188,33 +234,17 @@ def pseudo_difference(n: int, draws: int, largest: float) -> float:
         draws: min ⌊n_i/k⌋ over all tasks and both sides.
         largest: max|d| of the tasks there are.
 
-    >>> pseudo_difference(30, 1, 0.2), pseudo_difference(30, 8, 0.2), pseudo_difference(70, 8, 0.2)
-    (1.0, 0.5, 0.7)
+    >>> pseudo_difference([30, 30, 70], [1, 8, 8], 0.2).tolist()
+    [1.0, 0.5, 0.7]
     """
-    return 1.0 if draws < _MANY_DRAWS else min(1.0, max(0.5, n / 100.0, largest))
+    reach = np.maximum(np.maximum(0.5, np.asarray(n) / 100.0), largest)
+    return np.where(np.asarray(draws) < _MANY_DRAWS, 1.0, np.minimum(1.0, reach))
 
 
-def _paired_error(
-    moments: Moments, clusters: Clusters | None, bounded: bool, draws: int
-) -> tuple[float, float, float, float]:
-    """The middle of the interval, its standard error, degrees of freedom, and the error without a pseudo-task."""
-    n, total = float(moments.count[0]), float(moments.total[0])
-    if n < 2:
-        return math.nan, math.nan, math.nan, math.nan
-    error, df, effect = math.sqrt(float(moments.variance[0]) / n), n - 1.0, 1.0
-    if clusters is not None and not clusters.singletons[0]:
-        number = float(clusters.number[0])
-        clustered, df = float(clusters.variance[0]), number - 1.0
-        # As for one mean: clusters may make the tasks worth less, never more.
-        effect = max(1.0, clustered / error**2) if error > 0 else n / number
-        error = math.sqrt(clustered)
-    if not bounded:
-        return total / n, error, df, error
-    largest = max(abs(float(moments.low[0])), abs(float(moments.high[0])))
-    spread = pseudo_difference(int(n), draws, largest)
-    middle = total / (n + 1.0)
-    square = ((float(moments.squares[0]) + spread**2) / (n + 1.0) - middle**2) / (n + 2.0)
-    return middle, math.sqrt(square * effect), df, error
+def _plain_error(moments: Moments, clusters: Clusters | None) -> Floats:
+    """Standard errors without a pseudo-task, 0 where all differences are equal; NaN below two tasks or clusters."""
+    error = np.sqrt(moments.variance / np.maximum(moments.count, 1))
+    return error if clusters is None else np.where(clusters.singletons > 0, error, np.sqrt(clusters.variance))
 
 
 def _scalar(value: ArrayLike) -> float:

@@ -189,7 +189,7 @@ def detectable_difference(
     """
     t = float(t_quantile(tasks - 1.0, (1.0 + confidence) / 2.0))
     if bounded:
-        extra = pseudo_difference(tasks, draws, 0.0) ** 2
+        extra = float(pseudo_difference(tasks, draws, 0.0)) ** 2
         error = math.sqrt((variance + extra / (tasks + 1.0)) / (tasks + 2.0))
     else:
         error = math.sqrt(variance / tasks)
