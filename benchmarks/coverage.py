@@ -186,7 +186,7 @@ def main() -> None:
         setting = f"{cell.law}, N = {cell.tasks}, pass@{cell.k} of {cell.rollouts}, truth {cell.truth:.3f}"
         print(f"- {cell.coverage:.1f} %: {setting}")
     print(
-        f"\n{size.samples:,} samples per setting; {size.bootstrapped} × {size.resamples:,} resamples for the bootstrap;"
+        f"\n{size.samples:,} samples per setting; {size.bootstrapped} × {size.resamples:,} resamples of the bootstrap;"
     )
     print(f"{time.perf_counter() - began:.0f} s on {describe_machine()}")
 

@@ -1,8 +1,8 @@
 """Measure how often comparisons and gates are wrong: false alarms, power and coverage of `paired`, verdicts of `judge`.
 
-Two runs of the same tasks are drawn from laws of difficulty: of the same system, of two systems that are equally good at
-different tasks, and of a better one. A comparison at 95 % should call no more than 5 of 100 pairs different where there
-is no difference, whatever the numbers of tasks and rollouts and k.
+Two runs of the same tasks are drawn from laws of difficulty: of the same system, of two systems that are equally good
+at different tasks, and of a better one. A comparison at 95 % should call no more than 5 of 100 pairs different where
+there is no difference, whatever the numbers of tasks and rollouts and k.
 
     python benchmarks/decisions.py --quick    # about a minute on two cores
 """
@@ -118,7 +118,7 @@ def mean_and(extreme: Callable[[Iterable[float]], float], shares: list[float]) -
 
 
 def gate(samples: int) -> None:
-    """Verdicts on a drop of at most two points, of the value and of the interval, where there is none and one of ten."""
+    """Verdicts on a drop of at most two points, by value and by interval, where there is none and one of ten."""
     rows = []
     for drop in (0.0, 0.1):
         for tasks, n in GATES:
@@ -156,16 +156,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer samples: about a minute")
     quick = parser.parse_args().quick
     began = time.perf_counter()
-    settings = f"{len(LAWS)} laws, {len(DESIGNS)} designs (n = 1 to 64, 4 vs 16; k = 1 to 16)"
-    print(
-        f"Paired comparisons, {settings}, in percent: mean / worst. No difference: the same system, or one as good at\n"
-    )
-    print("other tasks. Power: a gain of up to ten points.\n")
+    designs = f"{len(LAWS)} laws, {len(DESIGNS)} designs (n = 1 to 64, 4 vs 16; k = 1 to 16)"
+    print(f"Paired comparisons, {designs}, in percent: mean / worst.")
+    print("False alarms: the same system, or one as good at other tasks. Power: a gain of up to ten points.\n")
     compare(1000 if quick else 4000)
-    print(
-        f"\nGates on a drop of at most {100 * MAX_DROP:.0f} points of pass@1, tasks of Beta(2, 1), in percent; flips and"
-    )
-    print("PASS↔FAIL: another run of the same candidate against the same baseline.\n")
+    print(f"\nGates on a drop of at most {100 * MAX_DROP:.0f} points of pass@1, tasks of Beta(2, 1), in percent.")
+    print("Flips and PASS↔FAIL: another run of the same candidate against the same baseline.\n")
     gate(300 if quick else 2000)
     print(f"\n{time.perf_counter() - began:.0f} s on {describe_machine()}")
 
