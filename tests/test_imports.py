@@ -144,6 +144,7 @@ OWNERS = {
     "pyarrow": {"reader/parquet"},
     "fsspec": {"reader/parquet", "reader/sources"},
     "isal": {"reader/sources"},
+    "scipy": {"estimate/distributions"},
     "zstandard": {"reader/sources"},
     "ray": {"reader/engine"},
     "multiprocessing": {"reader/engine"},

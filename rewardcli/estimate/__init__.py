@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from .means import Estimates, Interval, estimates, interval, per_look
     from .moments import Moments, pooled_task_values
+    from .notes import cluster_note, few_tasks_note, noise_note, run_effect_note, single_draw_note
     from .planning import (
         Components,
         PassComponents,
@@ -86,16 +87,19 @@ _HOMES = {
         "pseudo_difference",
         "unpaired",
     ),
-    "quantiles": ("WoodruffQuantile", "quantile_interval", "woodruff"),
-    "gates": (
-        "Evidence",
-        "Judgement",
-        "Requirement",
-        "State",
-        "exit_status",
-        "judge",
-        "too_few_joined",
+    "gates": ("Evidence", "Judgement", "Requirement", "State", "exit_status", "judge", "too_few_joined"),
+    "intervals": (
+        "BetaMean",
+        "HallMean",
+        "MeanKnowledge",
+        "StudentMean",
+        "beta_interval",
+        "hall_interval",
+        "t_interval",
     ),
+    "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
+    "moments": ("Moments", "pooled_task_values"),
+    "notes": ("cluster_note", "few_tasks_note", "noise_note", "run_effect_note", "single_draw_note"),
     "planning": (
         "Components",
         "PassComponents",
@@ -110,18 +114,8 @@ _HOMES = {
         "tasks_to_decide",
         "tasks_to_detect",
     ),
+    "quantiles": ("WoodruffQuantile", "quantile_interval", "woodruff"),
     "signs": ("sign_flip_p",),
-    "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
-    "intervals": (
-        "BetaMean",
-        "HallMean",
-        "MeanKnowledge",
-        "StudentMean",
-        "beta_interval",
-        "hall_interval",
-        "t_interval",
-    ),
-    "moments": ("Moments", "pooled_task_values"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -150,6 +144,7 @@ __all__ = [
     "best_rollouts",
     "beta_interval",
     "cluster_codes",
+    "cluster_note",
     "components",
     "credit_variances",
     "detectable_difference",
@@ -159,12 +154,14 @@ __all__ = [
     "enough_rollouts",
     "estimates",
     "exit_status",
+    "few_tasks_note",
     "hall_interval",
     "holm",
     "interval",
     "judge",
     "max_variances",
     "mean_variances",
+    "noise_note",
     "noise_share",
     "paired",
     "paired_mean",
@@ -174,7 +171,9 @@ __all__ = [
     "pseudo_difference",
     "quantile_interval",
     "run_effect",
+    "run_effect_note",
     "sign_flip_p",
+    "single_draw_note",
     "subset_variances",
     "t_interval",
     "tasks_for_width",

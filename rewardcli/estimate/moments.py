@@ -71,7 +71,7 @@ class Moments:
         behind = np.ones((len(table), 1), np.int64) if rollouts is None else np.asarray(rollouts, dtype=np.int64)
         behind = behind[:, None] if behind.ndim == 1 else behind
         mass = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=np.float64)
-        moments, step = cls.empty(table.shape[1]), max(16, _CELLS // max(1, table.shape[1]))
+        moments, step = cls.empty(table.shape[1]), max(64, _CELLS // max(1, table.shape[1]))
         for start in range(0, len(table), step):
             rows = slice(start, start + step)
             moments += cls._of_few(table[rows], behind[rows], mass[rows])
@@ -81,16 +81,18 @@ class Moments:
     def _of_few(cls, table: Floats, behind: Ints, mass: Floats) -> Moments:
         """The moments of tasks that fit into the cache together. Counts are floats, exact below 2^53, for speed."""
         present = ~np.isnan(table)
-        if present.all():
+        whole = bool(present.all())
+        if whole:
             zeroed, count, rollouts = table, np.full(table.shape[1], mass.sum()), mass @ behind.astype(np.float64)
         else:
-            zeroed, count = np.where(present, table, 0.0), mass @ present.astype(np.float64)
-            rollouts = mass @ np.where(present, behind, 0.0)
+            held = present.astype(np.float64)
+            zeroed, count = np.where(present, table, 0.0), mass @ held
+            rollouts = (mass * behind[:, 0]) @ held if behind.shape[1] == 1 else mass @ (behind * held)
         with np.errstate(over="ignore", invalid="ignore"):  # values beyond 1e154 have no square: no standard error
             total = mass @ zeroed
             off = zeroed - total / np.maximum(count, 1)
-            if zeroed is not table:
-                off[~present] = 0.0
+            if not whole:
+                off *= held
             # The mean is rounded, so `off` may sum to a little more or less than 0. What that adds is taken out.
             drift = mass @ off / np.maximum(count, 1)
             squares = off * off
