@@ -87,7 +87,9 @@ def compare(samples: int) -> None:
                 for design in DESIGNS:
                     d, truth = differences(draw, change, tasks, design, samples)
                     moments, draws = Moments.of(d), min(design[0], design[1]) // design[2]
-                    rule, plain = paired_mean(moments, draws=draws), paired_mean(moments, bounded=False)
+                    largest = np.abs(d).max(axis=0)
+                    rule = paired_mean(moments, draws=draws, largest=largest)
+                    plain = paired_mean(moments, bounded=False)
                     for method, mean in (("rule", rule), ("t", plain)):
                         lower, upper = mean.bounds(0.95)
                         rejected = float(((lower > 0) | (upper < 0)).mean())

@@ -10,25 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .aggregate import AggregateMetricsMixin, compute_aggregate_metrics
     from .errors import DataError, FieldError, LineError, RewardcliError, UsageError
-    from .models import AggregateMetrics, AggregateMetricsRequest, RewardProfileConfig
-    from .passk import (
+    from .metrics.histogram import Histogram
+    from .nemo_gym.aggregate import AggregateMetricsMixin, compute_aggregate_metrics
+    from .nemo_gym.dicts import _group_by_task
+    from .nemo_gym.files import reward_profile
+    from .nemo_gym.models import AggregateMetrics, AggregateMetricsRequest, RewardProfileConfig
+    from .nemo_gym.pass_majority import (
         add_avg_sample_std_dev,
         compute_pass_majority_metrics,
         compute_subset_metrics,
         highest_k_metrics,
     )
-    from .profile import Histogram, RewardProfiler, reward_profile
+    from .nemo_gym.profiler import RewardProfiler
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "aggregate": ("AggregateMetricsMixin", "compute_aggregate_metrics"),
+    "nemo_gym.aggregate": ("AggregateMetricsMixin", "compute_aggregate_metrics"),
     "errors": ("DataError", "FieldError", "LineError", "RewardcliError", "UsageError"),
-    "models": ("AggregateMetrics", "AggregateMetricsRequest", "RewardProfileConfig"),
-    "passk": ("add_avg_sample_std_dev", "compute_pass_majority_metrics", "compute_subset_metrics", "highest_k_metrics"),
-    "profile": ("Histogram", "RewardProfiler", "reward_profile"),
+    "nemo_gym.dicts": ("_group_by_task",),
+    "nemo_gym.models": ("AggregateMetrics", "AggregateMetricsRequest", "RewardProfileConfig"),
+    "nemo_gym.pass_majority": (
+        "add_avg_sample_std_dev",
+        "compute_pass_majority_metrics",
+        "compute_subset_metrics",
+        "highest_k_metrics",
+    ),
+    "metrics.histogram": ("Histogram",),
+    "nemo_gym.files": ("reward_profile",),
+    "nemo_gym.profiler": ("RewardProfiler",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -45,6 +56,7 @@ __all__ = [
     "RewardcliError",
     "UsageError",
     "__version__",
+    "_group_by_task",
     "add_avg_sample_std_dev",
     "compute_aggregate_metrics",
     "compute_pass_majority_metrics",

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from .arrays import Floats
 
 __all__ = ["greatest", "probability", "tails"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def probability(j: ArrayLike, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from rewardcli.estimators.bayes import bayes_at_n, category_counts
-from rewardcli.metrics import Floats, Ints
+from rewardcli.arrays import Floats, Ints
+from rewardcli.metrics.bayes import bayes_at_n, category_counts
 
 LEVELS = np.array([0.0, 0.5, 1.0])
 OUTCOMES = np.array([[0, 1, 2, 2, 1], [1, 1, 0, 2, 2]])

@@ -18,11 +18,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import rewardcli
-from rewardcli import results
 from rewardcli.cli import app
-from rewardcli.profile import files as profile_files
+from rewardcli.cli.commands import COMMANDS as NAMES
+from rewardcli.nemo_gym import files as profile_files
+from rewardcli.reader import parts
 from rewardcli.reader import read as reader
-from rewardcli.reader import sources
+from rewardcli.results import Key
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = [sys.executable, "-m", "rewardcli"]
@@ -82,31 +83,31 @@ def error(*args: str) -> tuple[int, str]:
 GOLDEN = {
     "passk --answer-key answer": """\
 pass@k · small.jsonl · 3 tasks · 6 rollouts
-score       k   pass@k   pass@1[avg-of-k]   majority@k   std across runs   std within tasks   tasks
-───────────────────────────────────────────────────────────────────────────────────────────────────
-accuracy    1    38.89              50.00        50.00                 –                  –       3
-accuracy    2    50.00              33.33        33.33             35.36             0.3536       2
-accuracy    3   100.00              38.89        33.33             50.00             0.2887       1
-no_answer   1    11.11               0.00         0.00                 –                  –       3
-no_answer   2    33.33               0.00         0.00              0.00               0.00       2
-no_answer   3   100.00              11.11         0.00             57.74             0.2887       1
+score       k   pass@k   tasks   pass@1[avg-of-k]   majority@k   std across runs   std within tasks   tasks
+───────────────────────────────────────────────────────────────────────────────────────────────────────────
+accuracy    1    38.89                      50.00        50.00                 –                  –
+accuracy    2    50.00       2              33.33        33.33             35.36             0.3536       2
+accuracy    3   100.00       1              38.89        33.33             50.00             0.2887       2
+no_answer   1    11.11                       0.00         0.00                 –                  –
+no_answer   2    33.33       2               0.00         0.00              0.00               0.00       2
+no_answer   3   100.00       1              11.11         0.00             57.74             0.2887       2
 """,
     "passk --k 2": """\
 pass@k · small.jsonl · 3 tasks · 6 rollouts
-score      k   pass@k   pass@1[avg-of-k]   std across runs   std within tasks   tasks
-─────────────────────────────────────────────────────────────────────────────────────
-accuracy   2    50.00              33.33             35.36             0.3536       2
+score      k   pass@k   tasks   pass@1[avg-of-k]   std across runs   std within tasks   tasks
+─────────────────────────────────────────────────────────────────────────────────────────────
+accuracy   2    50.00       2              33.33             35.36             0.3536       2
 """,
     "subsets --by level --score passed=reward>=0.5": """\
 pass@k by level · small.jsonl · 3 tasks · 6 rollouts
-subset   score    k   pass@k   pass@1[avg-of-k]   std across runs   std within tasks   tasks
+subset   tasks   score    k   pass@k   pass@1[avg-of-k]   std across runs   std within tasks
 ────────────────────────────────────────────────────────────────────────────────────────────
-easy     passed   1    66.67             100.00                 –                  –       1
-easy     passed   2   100.00              50.00             70.71             0.7071       1
-easy     passed   3   100.00              66.67             57.74             0.5774       1
-hard     passed   1     0.00               0.00                 –                  –       1
-hard     passed   2     0.00               0.00              0.00               0.00       1
-3        passed   1   100.00             100.00                 –                  –       1
+easy         1   passed   1    66.67             100.00                 –                  –
+easy         1   passed   2   100.00              50.00             70.71             0.7071
+easy         1   passed   3   100.00              66.67             57.74             0.5774
+hard         1   passed   1     0.00               0.00                 –                  –
+hard         1   passed   2     0.00               0.00              0.00               0.00
+3            1   passed   1   100.00             100.00                 –                  –
 """,
     "highest-k": """\
 highest k · small.jsonl · 3 tasks · 6 rollouts
@@ -189,7 +190,7 @@ def test_markdown_says_what_the_table_says(command: str) -> None:
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:
     text = output("subsets", SMALL, "--by", "_ng_task_index", "--format", "md")
-    assert "| c\\|d | accuracy | 1 | 50.00 |" in text
+    assert "| c\\|d | 1 | accuracy | 1 | 50.00 |" in text
 
 
 @pytest.mark.parametrize("width", ["20", "200"])
@@ -197,7 +198,7 @@ def test_through_a_pipe_a_table_is_never_cut(width: str) -> None:
     names = ["a-very-long-name-of-a-score-" * 5 + str(i) for i in range(3)]
     scores = [part for name in names for part in ("--score", f"{name}=reward")]
     text = CliRunner(env={"COLUMNS": width}).invoke(app, ["passk", SMALL, *scores]).stdout
-    assert len({len(line.rstrip()) for line in text.splitlines()[3:] if line}) == 1
+    assert "…" not in text
     for name in names:
         assert len(re.findall(rf"^{name} ", text, re.MULTILINE)) == 3
 
@@ -206,7 +207,7 @@ def key_of(row: dict[str, str]) -> str:
     """The NeMo Gym key that a row of CSV says."""
     metric = row["metric"]
     if row["k"]:
-        metric = metric.replace("@k", f"@{row['k']}").replace("of-k", f"of-{row['k']}")
+        metric = metric.replace("@k", f"@{row['k']}").replace("of-k", f"of-{row['k']}").replace("^k", f"^{row['k']}")
     return "/".join(part for part in (row["agent"], row["subset"], metric, row["score"], row["stat"]) if part)
 
 
@@ -234,6 +235,7 @@ def csv_of(command: str) -> list[dict[str, str]]:
 def test_json_and_csv_say_the_same(command: str) -> None:
     told = json.loads(output(*command.split(), "--format", "json"))
     coverage = told.pop("coverage")
+    assert told.pop("schema") == 1
     runs: dict[str, list[float]] = {}
     found: dict[str, Any] = {}
     for line in csv_of(command):
@@ -281,7 +283,7 @@ def test_passk_gives_what_python_gives() -> None:
         example_tasks(), answer_key="extracted_answer"
     )
     rewardcli.add_avg_sample_std_dev(metrics, scores, names, max_k)
-    del told["coverage"]
+    del told["coverage"], told["schema"]
     assert told == metrics
     assert list(told) == list(metrics)
 
@@ -290,14 +292,14 @@ def test_subsets_gives_what_python_gives() -> None:
     told = json.loads(output("subsets", EXAMPLE, "--by", "difficulty", "--format", "json"))
     expected = rewardcli.compute_subset_metrics(example_tasks(), "difficulty")
     assert {key: told[key] for key in expected} == expected
-    assert all(key in expected or "avg_sample_std_dev" in key for key in told if key != "coverage")
+    assert all(key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "schema"})
 
 
 def test_k_restricts_without_changing_a_value() -> None:
     everything = json.loads(output("passk", EXAMPLE, "--format", "json"))
     told = json.loads(output("passk", EXAMPLE, "--k", "8, 2", "--format", "json"))
     at_k = [key for key in everything if re.match(r"pass@[28]/|pass@1\[avg-of-[28]\]/|per_sample", key)]
-    assert list(told) == [*at_k, "coverage"]
+    assert list(told) == [*at_k, "coverage", "schema"]
     assert {key: everything[key] for key in at_k} == {key: told[key] for key in at_k}
 
 
@@ -474,9 +476,9 @@ def test_what_the_user_should_know_is_told() -> None:
     assert notes("passk", "told.jsonl", "--on-error", "skip") == [
         "no _ng_task_index: the task is taken from 'task_id' (--task-key names another field)",
         "no _ng_rollout_index: the rollout is taken from 'trial' (--rollout-key names another field)",
-        "1 lines skipped, the first told.jsonl:7:1: not JSON (Expecting value): bad",
-        "1 masked rollouts are left out of the numbers",
-        "accuracy: 2 of 7 rollouts have no value (1 null, 1 not a number)",
+        "1 line skipped, the first told.jsonl:7:1: not JSON (expected a value): bad",
+        "1 masked rollout is left out of the numbers",
+        "accuracy: 2 of 6 rollouts have no value (1 null, 1 not a number)",
         f"pass@k/accuracy is over fewer tasks as k grows (3 at k=1, 1 at k=2): {SHORT}",
     ]
     assert notes("passk", "told.jsonl", "--on-error", "skip", "--quiet") == []
@@ -506,8 +508,8 @@ def test_bad_lines_are_skipped_up_to_a_limit() -> None:
     assert (status, told.splitlines()) == (
         1,
         [
-            "Error: more than 1 lines are no rollouts, the first at some.jsonl:1:1: not JSON (Expecting value): bad",
-            "Hint: raise --max-errors, or mend the file",
+            "Error: more than 1 bad line, the first some.jsonl:1:1: not JSON (expected a value): bad",
+            "Hint: raise --max-errors, or fix the file",
         ],
     )
 
@@ -574,9 +576,9 @@ def test_highest_k_of_what_passk_wrote_is_that_of_the_rollouts() -> None:
 
 def test_highest_k_of_what_subsets_wrote() -> None:
     output("subsets", EXAMPLE, "--by", "difficulty", "--write", "json")
-    assert highest("math_rollouts_subsets.json") == {}
+    assert highest("math_rollouts_subsets.json") == {"schema": 1}
     told = highest("math_rollouts_subsets.json", "--pattern", "hard/pass@{k}")
-    assert list(told) == ["hard/pass@8/accuracy", "coverage"]
+    assert list(told) == ["hard/pass@8/accuracy", "coverage", "schema"]
 
 
 def write_agents(*names: str) -> str:
@@ -586,10 +588,11 @@ def write_agents(*names: str) -> str:
 
 
 def test_highest_k_of_aggregates() -> None:
-    assert highest(write_agents("x")) == {"pass@2/a": 0}
+    assert highest(write_agents("x")) == {"pass@2/a": 0, "schema": 1}
     path = write_agents("x", "y")
-    assert highest(path) == {}
-    assert highest(path, "--pattern", "x/pass@{k}", "--pattern", "y/pass@{k}") == {"x/pass@2/a": 0, "y/pass@2/a": 1}
+    assert highest(path) == {"schema": 1}
+    told = highest(path, "--pattern", "x/pass@{k}", "--pattern", "y/pass@{k}")
+    assert told == {"x/pass@2/a": 0, "y/pass@2/a": 1, "schema": 1}
 
 
 FLAT = {"pass@2/a": 1, "pass@10/a": 2, "pass@10/b": 3, "pass@10/a/std_err_across_runs": 4, "majority@3/a": 5, "z": 6}
@@ -612,19 +615,19 @@ def test_highest_k_of_anyones_flat_object(options: list[str], keys: list[str], c
     Path("flat.json").write_text(json.dumps({**FLAT, "coverage": coverage}), encoding="utf-8")
     for form in ("table", "csv", "md"):
         assert all(key in output("highest-k", "flat.json", *options, "-f", form) for key in keys if form != "csv")
-    assert highest("flat.json", *options) == {key: FLAT[key] for key in keys}
+    assert highest("flat.json", *options) == {key: FLAT[key] for key in keys} | {"schema": 1}
 
 
 def test_highest_k_without_a_match_is_told() -> None:
     Path("flat.json").write_text("{}", encoding="utf-8")
     result = run("highest-k", "flat.json", "--format", "json")
-    assert (result.exit_code, result.stdout) == (0, "{}\n")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"schema": 1})
     assert result.stderr == "note: no key matches pass@{k} or pass@1[avg-of-{k}] or majority@{k}\n"
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
-LINE_HINT = "mend or delete the line, or leave such lines out with --on-error skip"
+LINE_HINT = "fix or delete the line, or leave such lines out with --on-error skip"
 FORM_HINT = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
 METRICS_HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
 NOISE = bytes(range(128, 160)) * 4
@@ -655,7 +658,7 @@ def bad_files(folder: Path) -> None:
 DATA_ERRORS = {
     "passk cut.jsonl": ('cut.jsonl:2:41: the line is cut off: …a", "_ng_rollout_ind', LINE_HINT),
     "passk cut_in_text.jsonl": ('cut_in_text.jsonl:2:20: the line is cut off: {"answer": "forty-t', LINE_HINT),
-    "passk nonsense.jsonl": ("nonsense.jsonl:2:1: not JSON (Expecting value): nonsense", LINE_HINT),
+    "passk nonsense.jsonl": ("nonsense.jsonl:2:1: not JSON (expected a value): nonsense", LINE_HINT),
     "passk list.jsonl": ("list.jsonl:2:1: expected an object, found a list: [1, 2]", LINE_HINT),
     "passk empty.jsonl": ("empty.jsonl: no rollouts", "check that this is the file that was meant"),
     "passk directory": ("directory: a directory without rollout files", "name a file, or a directory of them"),
@@ -698,27 +701,27 @@ DATA_ERRORS = {
     ),
     "passk small.jsonl --k 4,1": (
         "k = 4 is beyond the longest task: task a has 3 rollouts",
-        "choose a smaller --k",
+        "choose a smaller k",
     ),
     "passk one.jsonl --task-key missing": ("one.jsonl:1: no task index", "name its field with --task-key"),
     "highest-k metrics.json": ("metrics.json: neither an object of metrics nor an array of agents", METRICS_HINT),
-    "highest-k broken.json": ("broken.json:2:5: not JSON (Expecting ':' delimiter)", METRICS_HINT),
+    "highest-k broken.json": ("broken.json:2:5: not JSON (expected ':')", METRICS_HINT),
     "highest-k noise.json": ("noise.json: not UTF-8 text", METRICS_HINT),
     "highest-k missing.json": ("missing.json: No such file or directory", "check the path"),
     "aggregate small.jsonl --hooks nowhere:Class": (
-        "--hooks: no module 'nowhere'",
-        "run where the module lies, or install it",
+        "hooks: there is no module 'nowhere'",
+        "run where the module is, or install it",
     ),
 }
 USAGE_ERRORS = {
-    "passk small.jsonl --k 0": ("--k '0' is no list of whole numbers from 1 on", "for example: --k 1,2,4,8"),
-    "passk small.jsonl --k 1,x": ("--k '1,x' is no list of whole numbers from 1 on", "for example: --k 1,2,4,8"),
+    "passk small.jsonl --k 0": ("--k '0' is not a list of whole numbers from 1 on", "for example: --k 1,2,4,8"),
+    "passk small.jsonl --k 1,x": ("--k '1,x' is not a list of whole numbers from 1 on", "for example: --k 1,2,4,8"),
     "passk small.jsonl --score reward>=1": (
         "the score 'reward>=1' has no name",
-        "write --score 'NAME=reward>=1', for example 'solved=reward>=1'",
+        "give it one, for example --score 'solved=reward>=1'",
     ),
     "passk small.jsonl --score a=reward>=x": (
-        "the score 'a=reward>=x' compares with 'x', which is no number",
+        "the score 'a=reward>=x' compares with 'x', which is not a number",
         FORM_HINT,
     ),
     "passk small.jsonl --score a=": ("the score 'a=' is incomplete", FORM_HINT),
@@ -728,8 +731,8 @@ USAGE_ERRORS = {
         "give each --score a name of its own",
     ),
     "highest-k small.jsonl --pattern pass@8": (
-        "the pattern 'pass@8' must have {k} in it once",
-        "for example: pass@1[avg-of-{k}]",
+        "the pattern 'pass@8' must have {k} in it once, as in pass@1[avg-of-{k}]",
+        "leave the number open",
     ),
     "highest-k small.jsonl a.json": ("a metrics file is read alone", "name one .json file, or rollouts"),
     "extract small.jsonl -o table.csv": (
@@ -737,7 +740,7 @@ USAGE_ERRORS = {
         "for example: -o shard-07.parquet",
     ),
     "aggregate small.jsonl --hooks nocolon": (
-        "--hooks 'nocolon' is not module:Class",
+        "the hooks 'nocolon' are not module:Class",
         "for example: --hooks my_environment:MyMetrics",
     ),
 }
@@ -790,7 +793,7 @@ def test_version() -> None:
     assert output("--version") == f"rewardcli {rewardcli.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "profile", "passk", "subsets", "highest-k", "aggregate", "extract"])
+@pytest.mark.parametrize("command", ["", *NAMES])
 def test_help_tells_every_option(command: str) -> None:
     text = output(*command.split(), "--help")
     assert text == output(*command.split(), "-h")
@@ -908,7 +911,7 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
 
 def test_a_table_is_the_same_for_any_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "SMALLEST_SHARED", 0)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 10_000)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 10_000)
     for jobs in ("1", "3"):
         run("extract", EXAMPLE, "-o", f"jobs{jobs}.parquet", "--jobs", jobs)
     assert Path("jobs1.parquet").read_bytes() == Path("jobs3.parquet").read_bytes()
@@ -977,8 +980,39 @@ def test_a_json_array_is_told_from_rows(text: str) -> None:
     assert told.splitlines()[1] == "Hint: if the file is one JSON array, jq -c '.[]' makes rows of it"
 
 
-def test_the_key_of_a_record_is_read_back() -> None:
-    for row in csv_of(f"subsets {EXAMPLE} --by difficulty"):
-        record = results.record_of_key(key_of(row), float(row["value"]))
-        assert (record.metric, str(record.k), record.score) == (row["metric"], row["k"], row["score"])
-        assert (record.stat, record.subset, record.key) == (row["stat"], row["subset"], key_of(row))
+def test_every_key_that_is_printed_is_read_back() -> None:
+    commands = [f"subsets {EXAMPLE} --by difficulty", f"passk {EXAMPLE} --metric all --answer-key extracted_answer"]
+    for row in (row for command in commands for row in csv_of(command) if row["metric"] != "per_sample_aggregate"):
+        key = Key.parse(key_of(row))
+        assert (key.metric, str(key.k), key.score) == (row["metric"], row["k"], row["score"])
+        assert (key.stat, key.subset, key.text) == (row["stat"], row["subset"], key_of(row))
+
+
+def test_groupings_are_made_in_turn_from_one_reading() -> None:
+    both = json.loads(output("subsets", EXAMPLE, "--by", "difficulty", "--by", "agent_ref.name", "-f", "json"))
+    for field in ("difficulty", "agent_ref.name"):
+        alone = json.loads(output("subsets", EXAMPLE, "--by", field, "-f", "json"))
+        assert {key for key in alone if "@" in key} == {
+            key.removeprefix(f"{field}=") for key in both if key.startswith(f"{field}=")
+        }
+        assert all(both[f"{field}={key}"] == value for key, value in alone.items() if "@" in key)
+
+
+@pytest.mark.parametrize("option", ["--answer-key", "--agent", "--k"])
+def test_an_option_that_could_be_meant_as_a_list_is_given_once(option: str) -> None:
+    status, told = error("passk", SMALL, option, "1", option, "2")
+    assert (status, told.splitlines()[0]) == (2, f"Error: {option} is given 2 times")
+
+
+def test_of_other_options_the_last_one_wins() -> None:
+    assert output("passk", SMALL, "--format", "csv", "--format", "json").startswith("{")
+
+
+def test_an_unknown_metric_is_a_usage_error() -> None:
+    status, told = error("passk", SMALL, "--metric", "pass@8")
+    assert (status, told.splitlines()[0]) == (2, "Error: there is no metric 'pass@8'")
+
+
+def test_markdown_is_written_too() -> None:
+    shown = output("passk", SMALL, "--format", "md", "--write", "md")
+    assert Path("small_passk.md").read_text(encoding="utf-8") == shown

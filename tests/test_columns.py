@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli.reader.columns import column_of
-from rewardcli.reader.layout import NO_NUMBER, UNSET
-from rewardcli.table import ABSENT, BOOLEAN, FLOAT, INFINITE, INTEGER, NAN, NOT_A_NUMBER, NULL
+from rewardcli.reader.jsonrow import UNSET
+from rewardcli.reader.layout import NO_NUMBER
+from rewardcli.rollouts import ABSENT, BOOLEAN, FLOAT, INFINITE, INTEGER, NAN, NOT_A_NUMBER, NULL
 
 ANYTHING: st.SearchStrategy[Any] = st.sampled_from(
     [1, -3, 2**53, 2**60 + 1, 10**400, 0.5, 1e300, math.nan, math.inf, True, False, None, "7", [1], {}, UNSET]
 )
-# Mostly of one kind with gaps, as columns are; a late gap or text must not be overlooked.
+# Mostly of one type with gaps, as columns are; a late gap or text must not be overlooked.
 USUAL: list[list[Any]] = [[NO_NUMBER], [1], [0.5], [True], ["text"], [NO_NUMBER, 1], [*[NO_NUMBER] * 9, 0.5]]
 COLUMNS = st.sampled_from(USUAL).flatmap(
     lambda usual: (
@@ -23,7 +24,7 @@ COLUMNS = st.sampled_from(USUAL).flatmap(
 )
 
 
-def kind_of(value: Any) -> int:
+def state_of(value: Any) -> int:
     if value is UNSET or value is NO_NUMBER:
         return ABSENT
     if isinstance(value, bool):
@@ -38,23 +39,23 @@ def kind_of(value: Any) -> int:
 @given(COLUMNS)
 @settings(max_examples=500, deadline=None)
 def test_a_column_tells_of_every_value_what_it_is(values: list[Any]) -> None:
-    kinds = [kind_of(value) for value in values]
+    states = [state_of(value) for value in values]
     column = column_of(values)
-    if not any(kinds):
+    if not any(states):
         assert column is None
         return
     assert column is not None
     assert len(column) == len(values)
-    assert column.dense().kinds.tolist() == kinds
-    expected = [value if kind >= INTEGER else "none" for value, kind in zip(values, kinds, strict=True)]
-    found = [value if kind >= INTEGER else "none" for value, kind in zip(column.numbers(), kinds, strict=True)]
+    assert column.dense().states.tolist() == states
+    expected = [value if state >= INTEGER else "none" for value, state in zip(values, states, strict=True)]
+    found = [value if state >= INTEGER else "none" for value, state in zip(column.numbers(), states, strict=True)]
     assert found == expected
-    wanted = any(kind >= NAN for kind in kinds)
+    wanted = any(state >= NAN for state in states)
     assert (column_of(values, only_numbers=True) is not None) == wanted
 
 
-def test_what_is_no_number_is_kept_where_it_is_shown_as_found() -> None:
+def test_what_is_not_a_number_is_kept_where_it_is_shown_as_it_was_read() -> None:
     column = column_of([1, "a", [2], None], keep_texts=True)
     assert column is not None
-    assert column.as_found() == [1, "a", [2], None]
+    assert column.as_read() == [1, "a", [2], None]
     assert np.isnan(column.values[1:]).all()

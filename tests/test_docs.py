@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from rewardcli.cli.commands import COMMANDS
+from rewardcli.metrics import REGISTRY
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -83,6 +86,50 @@ def test_documented_output(path: Path, run: Callable[[str], str], request: pytes
         path.write_text(fresh, encoding="utf-8")
     else:
         assert fresh == document, f"{path.name} is stale: run pytest tests/test_docs.py --update-docs"
+
+
+# --- what is generated ----------------------------------------------------------------------------------------------
+
+
+def metric_table() -> str:
+    """The table of all metrics, as docs/metrics.md has it."""
+    lines = ["| key | what it says of a task, and then on average over tasks | how | source |", "|---|---|---|---|"]
+    for metric in REGISTRY:
+        key = "/".join([f"`{metric.name}/s", *([metric.stat] if metric.stat else [])]) + "`"
+        more = "" if metric.default else f" (with `--metric '{metric.name}'`)"
+        lines.append(f"| {key}{more} | {metric.about} | {metric.formula} | {metric.source} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_metrics_is_that_of_the_registry(request: pytest.FixtureRequest) -> None:
+    path = ROOT / "docs" / "metrics.md"
+    document = path.read_text(encoding="utf-8")
+    fresh = re.sub(r"(?<=<!-- metrics -->\n).*?(?=\n<!-- end -->)", lambda _: metric_table(), document, flags=re.DOTALL)
+    if request.config.getoption("--update-docs"):
+        path.write_text(fresh, encoding="utf-8")
+    else:
+        assert fresh == document, "docs/metrics.md is stale: run pytest tests/test_docs.py --update-docs"
+
+
+def test_the_reference_has_every_command() -> None:
+    document = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\$ rewardcli (?:(.+) )?--help$", document, re.MULTILINE) == ["", *COMMANDS]
+
+
+def test_the_house_has_every_room() -> None:
+    rooms = {
+        path.stem for path in (ROOT / "rewardcli").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = {
+        name.rstrip("/")
+        for row in re.findall(r"^\| (`.+?`) \|", document, re.MULTILINE)
+        for name in re.findall(r"`(.+?)`", row)
+    }
+    assert drawn == rooms - {"__init__", "__main__", "server"}
+
+
+# --- the tests of these tests ---------------------------------------------------------------------------------------
 
 
 def console(text: str) -> str:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli import hypergeometric
-from rewardcli.estimators import draws
-from rewardcli.estimators.draws import all_of_k, g_pass_at_k, max_at_k, mg_pass_at_k
-from rewardcli.metrics import Floats, Ints, pass_at_k
+from rewardcli.arrays import Floats, Ints
+from rewardcli.metrics import draws
+from rewardcli.metrics.draws import g_pass_at_k, max_at_k, mg_pass_at_k
+from rewardcli.metrics.passing import all_of_k, any_of_k
 
 NAN = math.nan
 few_examples = settings(max_examples=40, deadline=None)
@@ -90,7 +91,7 @@ counts = st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.integers
 def test_g_pass_at_0_is_pass_at_k_and_at_1_all_of_k(pair: tuple[int, int]) -> None:
     n, c = pair
     none, every = (g_pass_at_k(np.array([n]), np.array([c]), n, Fraction(tau))[0] for tau in (0, 1))
-    np.testing.assert_allclose(none, pass_at_k(np.repeat([1.0, 0.0], [c, n - c]), np.array([0, n])).mean, atol=1e-13)
+    np.testing.assert_allclose(none, any_of_k(np.array([n]), np.array([c]), n)[0], atol=1e-13)
     np.testing.assert_allclose(every, all_of_k(np.array([n]), np.array([c]), n)[0], atol=1e-13)
 
 
@@ -172,7 +173,7 @@ def test_missing_scores_are_left_out_wherever_they_stand() -> None:
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=30), min_size=1, max_size=4))
 def test_max_at_k_of_binary_scores_is_pass_at_k(tasks: list[list[float]]) -> None:
     for row, task in zip(max_at_k(padded(tasks)), tasks, strict=True):
-        expected = pass_at_k(np.array(task), np.array([0, len(task)])).mean
+        expected = any_of_k(np.array([len(task)]), np.array([int(sum(task))]), len(task))[0]
         np.testing.assert_allclose(row[: len(task)], expected, rtol=1e-13, atol=1e-15)
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from rewardcli.arrays import Floats, Ints
 from rewardcli.estimate import (
     RunNoise,
     again_interval,
@@ -19,8 +20,7 @@ from rewardcli.estimate import (
     pooled_task_values,
     subset_variances,
 )
-from rewardcli.estimators.plurality import cons_at_k
-from rewardcli.metrics import Floats, Ints
+from rewardcli.metrics.plurality import cons_at_k
 
 NAN = math.nan
 Kernel = Callable[[Sequence[Fraction]], Fraction]

@@ -232,7 +232,8 @@ def test_many_differences_at_once_are_each_alone() -> None:
     families = [i // 8 for i in range(40)]
     for clusters in (None, families):
         sums = None if clusters is None else Clusters.of(table, clusters)
-        together = paired_mean(Moments.of(table), draws=[1, 8, 8], clusters=sums)
+        largest = np.nanmax(np.abs(table), axis=0)
+        together = paired_mean(Moments.of(table), draws=[1, 8, 8], largest=largest, clusters=sums)
         lower, upper = together.bounds(0.95)
         for k, draws in enumerate([1, 8, 8]):
             alone = paired(table[:, k], draws=draws, clusters=clusters)
@@ -291,7 +292,9 @@ def test_unpaired_p_agrees_with_the_interval() -> None:
 
 def test_unpaired_takes_moments() -> None:
     a, b = [0.5, 0.25, 1.0, 0.0], [1.0, 0.75, 0.5]
-    assert numbers(unpaired(Moments.of(a), Moments.of(b))) == numbers(unpaired(a, b))
+    assert numbers(unpaired(Moments.of(a), Moments.of(b), bounded=True)) == numbers(unpaired(a, b))
+    with pytest.raises(TypeError, match="say whether they are"):
+        unpaired(Moments.of(a), b)
 
 
 def test_unbounded_unpaired_is_welch() -> None:

@@ -23,7 +23,8 @@ NAN = math.nan
 
 
 def of_mean(values: list[float], confidence: float = 0.95) -> Evidence:
-    return Evidence.of_mean(estimates(Moments.of(values), confidence=confidence), 0, confidence)
+    bounded = max(values, default=0.0) <= 1
+    return Evidence.of_mean(estimates(Moments.of(values), bounded=bounded, confidence=confidence), 0, confidence)
 
 
 def one(requirement: Requirement, evidence: Evidence) -> Judgement:

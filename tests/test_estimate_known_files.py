@@ -3,12 +3,12 @@
 import json
 import math
 from collections import defaultdict
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rewardcli.arrays import Floats, Ints
 from rewardcli.estimate import (
     Estimates,
     Moments,
@@ -18,8 +18,7 @@ from rewardcli.estimate import (
     pooled_task_values,
     subset_variances,
 )
-from rewardcli.estimators.draws import all_of_k, g_pass_at_k
-from rewardcli.metrics import Floats, Ints
+from rewardcli.metrics.passing import all_of_k, any_of_k
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "math_rollouts.jsonl"
 
@@ -29,15 +28,11 @@ TAU_C = np.repeat(np.arange(5), [14, 12, 10, 4, 10])
 
 
 def of_counts(values: Floats, n: Ints) -> Estimates:
-    return estimates(Moments.of(values, rollouts=n))
-
-
-def passing(n: Ints, c: Ints, longest: int) -> Floats:
-    return g_pass_at_k(n, c, longest, Fraction(0))
+    return estimates(Moments.of(values, rollouts=n), bounded=True)
 
 
 def test_tau_bench_passes() -> None:
-    found = of_counts(passing(TAU_N, TAU_C, 4), TAU_N)
+    found = of_counts(any_of_k(TAU_N, TAU_C, 4), TAU_N)
     np.testing.assert_allclose(found.value[[0, 1, 3]], [0.42, 0.5666666667, 0.72], rtol=1e-9)
     assert found.se[0] == pytest.approx(0.0522161911, rel=1e-8)
     np.testing.assert_allclose(found.lower[[0, 1, 3]], [0.3231876748, 0.4554898782, 0.5857873202], rtol=1e-8)
@@ -66,7 +61,7 @@ def by_task(field: str) -> list[list[float]]:
 def test_the_example_file_passes() -> None:
     rewards = by_task("reward")
     n, c = np.array([len(task) for task in rewards]), np.array([int(sum(task)) for task in rewards])
-    found = of_counts(passing(n, c, 8), n)
+    found = of_counts(any_of_k(n, c, 8), n)
     assert found.n[[0, 7]].tolist() == [40, 37]
     np.testing.assert_allclose(found.value[[0, 7]], [0.5627678571, 0.9189189189], rtol=1e-9)
     assert found.se[0] == pytest.approx(0.0500893510, rel=1e-8)
@@ -81,7 +76,7 @@ def test_the_example_file_passes() -> None:
 def test_the_example_file_has_a_pooled_mean_of_tokens() -> None:
     tokens = by_task("output_tokens")
     values = pooled_task_values([math.fsum(task) for task in tokens], [len(task) for task in tokens])
-    found = estimates(Moments.of(values)).at(0)
+    found = estimates(Moments.of(values), bounded=False).at(0)
     assert (found.value, found.se) == pytest.approx((718.8135048232, 68.7636021243), rel=1e-9)
     assert (found.lower, found.upper) == pytest.approx((587.4783589351, 867.2393591271), rel=1e-9)
     assert found.method == "hall"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewardcli.arrays import Floats, Ints
 from rewardcli.estimate import quantile_interval, woodruff
 from rewardcli.estimate.distributions import beta_quantile, normal_quantile, t_quantile
-from rewardcli.metrics import Floats, Ints
 
 NAN = math.nan
 few_examples = settings(max_examples=40, deadline=None)

@@ -1,6 +1,5 @@
 import gzip
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -9,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,15 @@ import zstandard
 from typer.testing import CliRunner, Result
 
 from rewardcli.cli import app
-from rewardcli.errors import DataError, RewardcliError
+from rewardcli.reader import parts
 from rewardcli.reader import read as reading
-from rewardcli.reader import sources
-from rewardcli.reader.engine import WorkerProcesses
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
 # The command line, with workers that stay in the middle of what they read, or write.
 READING = """
 import time
-from rewardcli.reader import read, sources
+from rewardcli.reader import parts, read
 from rewardcli.cli import main
 
 def stuck(*args):
@@ -37,20 +33,20 @@ def stuck(*args):
         yield batch
 
 batches, read.read_batches = read.read_batches, stuck
-read.SMALLEST_SHARED, sources.SMALLEST_PART = 0, 100
+read.SMALLEST_SHARED, parts.SMALLEST_PART = 0, 100
 main()
 """
 WRITING = """
 import multiprocessing, time
-from rewardcli.profile import files, statistics
+from rewardcli.nemo_gym import files, rows
 from rewardcli.cli import main
 
 def stuck(*args):
     if multiprocessing.parent_process():
         time.sleep(100)
-    return infos(*args)
+    return columns(*args)
 
-infos, statistics.Profile.rollout_infos = statistics.Profile.rollout_infos, stuck
+columns, rows.TaskRows.columns = rows.TaskRows.columns, stuck
 files.SMALLEST_SHARED, files.TASKS_AT_ONCE = 0, 10
 main()
 """
@@ -166,64 +162,13 @@ def test_workers_end_when_their_parent_has_gone(running: Running, how: int) -> N
 # --- the engine -----------------------------------------------------------------------------------------------------
 
 
-def die_while_sending(task: int) -> bytes:
-    """Does its work, but for the second task half of the result is sent when the worker dies."""
-
-    def send_half(pipe: Connection, data: bytes) -> None:
-        os.write(pipe.fileno(), bytes(data)[: len(data) // 2])
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    if task == 1:
-        Connection._send = send_half  # type: ignore[attr-defined]
-    return b"x" * 100_000
-
-
-def test_a_worker_that_dies_while_it_sends_its_result_is_noticed() -> None:
-    with pytest.raises(RewardcliError, match="a worker process died before it was done"):
-        list(WorkerProcesses(2, fork_safe=True).run(die_while_sending, range(4)))
-
-
-@pytest.mark.parametrize("fork_safe", [True, False])
-@pytest.mark.parametrize("jobs", [2, 5])
-def test_results_come_in_the_order_of_the_tasks(fork_safe: bool, jobs: int) -> None:
-    tasks = [list(range(n)) for n in range(7)]
-    assert list(WorkerProcesses(jobs, fork_safe=fork_safe).run(len, tasks)) == list(range(7))
-    assert multiprocessing.active_children() == []
-
-
-def test_no_worker_is_left_when_the_results_are_not_wanted() -> None:
-    results = WorkerProcesses(2, fork_safe=True).run(len, ["a", "bb", "ccc"])
-    assert next(results) == 1
-    del results
-    assert multiprocessing.active_children() == []
-
-
-def test_what_goes_wrong_in_a_worker_is_raised_with_its_traceback() -> None:
-    results = WorkerProcesses(2, fork_safe=True).run(int, ["1", "x"])
-    assert next(results) == 1
-    with pytest.raises(ValueError, match="invalid literal") as error:
-        next(results)
-    assert error.value.__notes__[0].startswith("In a worker process:\nTraceback")
-    assert multiprocessing.active_children() == []
-
-
-def fail(task: str) -> None:
-    raise DataError(f"{task}: wrong", "mend it")
-
-
-def test_an_error_in_the_data_comes_through_whole() -> None:
-    with pytest.raises(DataError, match="a: wrong") as error:
-        list(WorkerProcesses(2, fork_safe=True).run(fail, ["a", "b"]))
-    assert (error.value.hint, hasattr(error.value, "__notes__")) == ("mend it", False)
-
-
 # --- files that change ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_of_a_file_that_grows_no_row_is_torn(rollouts: Path, monkeypatch: pytest.MonkeyPatch, jobs: str) -> None:
     monkeypatch.setattr(reading, "SMALLEST_SHARED", 0)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 1000)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 1000)
     complete = 100
     stopped = threading.Event()
 
@@ -291,7 +236,7 @@ def test_damaged_compression_is_an_error(bad_archive: str, others: list[str]) ->
     result = run("passk", "run.jsonl", *others, "--jobs", "2", "--write", "json", "--quiet")
     assert (result.exit_code, result.stdout) == (1, "")
     message = rf"Error: run\.jsonl: the {bad_archive} data is corrupt or cut off after \d+ decompressed bytes \(.+\)"
-    hint = "Hint: compress it anew, or keep what came before with --on-error skip"
+    hint = "Hint: compress it again, or keep what came before with --on-error skip"
     assert re.fullmatch(rf"{message}\n{hint}\n", result.stderr)
     assert not list(Path().glob("*_passk.json"))
 
@@ -317,7 +262,7 @@ def test_damage_that_unpacks_is_cut_off_at_the_first_bad_line() -> None:
     failed = run("passk", "damaged.jsonl.gz", "--quiet")
     assert failed.exit_code == 1
     assert "damaged.jsonl.gz:2001:" in failed.stderr
-    assert "if the gzip file is damaged, compress it anew" in failed.stderr
+    assert "if the gzip file is damaged, compress it again" in failed.stderr
     for most in ("100", "0"):
         kept = run("passk", "damaged.jsonl.gz", "--on-error", "skip", "--max-errors", most, "-f", "json")
         assert kept.exit_code == 0, kept.stderr

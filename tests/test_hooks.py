@@ -58,10 +58,10 @@ def test_command_endpoint_and_python_agree(name: str, hooks: AggregateMetricsMix
     with TestClient(create_app(hooks)) as client:
         for entry in entries:
             agent = entry.pop("agent_ref")
-            mine = [as_sent(rollout) for rollout in rollouts if rollout["agent_ref"] == agent]
-            computed = compute_aggregate_metrics(mine, hooks.compute_metrics, hooks.get_key_metrics)
-            answered = asyncio.run(hooks.aggregate_metrics(AggregateMetricsRequest(verify_responses=mine)))
-            posted = client.post("/aggregate_metrics", json={"verify_responses": mine})
+            sent = [as_sent(rollout) for rollout in rollouts if rollout["agent_ref"] == agent]
+            computed = compute_aggregate_metrics(sent, hooks.compute_metrics, hooks.get_key_metrics)
+            answered = asyncio.run(hooks.aggregate_metrics(AggregateMetricsRequest(verify_responses=sent)))
+            posted = client.post("/aggregate_metrics", json={"verify_responses": sent})
             assert computed.model_dump() == answered.model_dump() == posted.json() == entry
 
 

@@ -11,31 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardcli import metrics
-from rewardcli.metrics import (
-    Codes,
-    Curve,
-    Floats,
-    Ints,
-    answered_at_k,
-    describe,
-    majority_at_k,
-    mean_by_position,
-    mean_of_first_k,
-    pass_at_k,
-    prefix_std,
-    std_across_runs,
-)
+from rewardcli.arrays import Floats, Ints
+from rewardcli.metrics import NO_ANSWER, REGISTRY, Curve, Metric, Moments, Scored, by_task, curves, describe
+from rewardcli.metrics import ragged as ragged_arrays
+from rewardcli.metrics.runs import std_across_runs, std_error_across_runs
 
 few_examples = settings(max_examples=25, deadline=None)
 
 
-# Hypothesis wants no fixture of function scope: it would not be made anew for every example.
+# Hypothesis wants no fixture of function scope: it would not be set up again for every example.
 @pytest.fixture(scope="class", params=[None, 6], ids=["one-block", "many-blocks"])
 def _block_size(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr(metrics, "_CELLS", request.param)
+            patch.setattr(ragged_arrays, "CELLS", request.param)
+            patch.setattr(ragged_arrays, "MOST_CELLS", request.param)
         yield
 
 
@@ -47,24 +37,32 @@ class Rollout(NamedTuple):
 Task = list[Rollout]
 
 
-class Ragged(NamedTuple):
-    values: Floats
-    answers: Codes
-    starts: Ints
-
-
-def ragged(tasks: list[Task]) -> Ragged:
+def scored(tasks: Sequence[Task]) -> Scored:
     rollouts = [rollout for task in tasks for rollout in task]
-    return Ragged(
+    return Scored(
         np.array([math.nan if score is None else score for score, _ in rollouts], dtype=np.float64),
-        np.array([-1 if answer is None else answer for _, answer in rollouts], dtype=np.int32),
         np.cumsum([0, *map(len, tasks)]),
+        np.array([-1 if answer is None else answer for _, answer in rollouts], dtype=np.int32),
     )
 
 
-def scored(*tasks: Sequence[float | None]) -> tuple[Floats, Ints]:
-    data = ragged([[Rollout(score) for score in task] for task in tasks])
+def ragged(*tasks: Sequence[float | None]) -> tuple[Floats, Ints]:
+    data = scored([[Rollout(score) for score in task] for task in tasks])
     return data.values, data.starts
+
+
+def row(name: str, stat: str = "") -> Metric:
+    return next(metric for metric in REGISTRY if (metric.name, metric.stat) == (name, stat))
+
+
+def curve_of(name: str, *tasks: Sequence[float | None], stat: str = "") -> Curve:
+    return curves([row(name, stat)], Scored(*ragged(*tasks)))[0]
+
+
+def values_of(name: str, *tasks: Sequence[float | None], stat: str = "") -> list[float]:
+    """By k the metric of some tasks, on the scale of the score."""
+    metric = row(name, stat)
+    return (curves([metric], Scored(*ragged(*tasks)))[0].values / metric.scale).tolist()  # type: ignore[no-any-return]
 
 
 # --- the definitions, for one task: its value and the rollouts behind it, or None if the task does not count --------
@@ -104,8 +102,16 @@ def majority_of_task(task: Task, k: int) -> Contribution:
     return statistics.fmean(tied), votes.total()
 
 
-def answered_of_task(task: Task, k: int) -> Contribution:
-    return float(any(answer is not None for _, answer in task[:k])), len(task[:k])
+def unanswered_of_task(task: Task, k: int) -> Contribution:
+    return float(all(answer is None for _, answer in task[:k])), len(task[:k])
+
+
+def all_of_task(task: Task, k: int) -> Contribution:
+    scores = scores_of(task)
+    n = len(scores)
+    if n < k or not all(score in {0, 1} for score in scores):
+        return None
+    return math.comb(scores.count(1), k) / math.comb(n, k), n
 
 
 def score_at_position(task: Task, k: int) -> Contribution:
@@ -113,37 +119,62 @@ def score_at_position(task: Task, k: int) -> Contribution:
     return (scores[0], 1) if scores else None
 
 
-class Metric(NamedTuple):
-    compute: Callable[[Ragged], Curve]
+class Definition(NamedTuple):
+    """A row of the registry, and what it says of one task by a straight count."""
+
+    metric: Metric
     of_task: Callable[[Task, int], Contribution]
+    no_answer: bool = False
 
 
-METRICS = {
-    "pass_at_k": Metric(lambda data: pass_at_k(data.values, data.starts), pass_of_task),
-    "mean_of_first_k": Metric(lambda data: mean_of_first_k(data.values, data.starts), mean_of_task),
-    "prefix_std": Metric(lambda data: prefix_std(data.values, data.starts), std_of_task),
-    "majority_at_k": Metric(lambda data: majority_at_k(data.values, data.answers, data.starts), majority_of_task),
-    "answered_at_k": Metric(lambda data: answered_at_k(data.answers, data.starts), answered_of_task),
-    "mean_by_position": Metric(lambda data: mean_by_position(data.values, data.starts), score_at_position),
+BY_NAME = {
+    ("pass@k", ""): pass_of_task,
+    ("pass@1[avg-of-k]", ""): mean_of_task,
+    ("pass@1[avg-of-k]", "avg_sample_std_dev"): std_of_task,
+    ("majority@k", ""): majority_of_task,
+    ("pass^k", ""): all_of_task,
+    ("per_sample_aggregate", ""): score_at_position,
 }
+DEFINITIONS = {
+    f"{name} {stat}".strip(): Definition(row(name, stat), of_task) for (name, stat), of_task in BY_NAME.items()
+}
+DEFINITIONS[f"majority@k of {NO_ANSWER}"] = Definition(row("majority@k"), unanswered_of_task, no_answer=True)
 
 with_any_block_size = pytest.mark.usefixtures("_block_size")
-every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+every_metric = pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=DEFINITIONS)
 
 
-def close(expected: list[float]) -> object:
+def close(expected: object) -> object:
     return pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)
 
 
-def assert_follows_definition(metric: Metric, tasks: list[Task]) -> None:
-    curve = metric.compute(ragged(tasks))
-    longest = max(map(len, tasks), default=0)
-    counted = [
-        [found for task in tasks if (found := metric.of_task(task, k)) is not None] for k in range(1, longest + 1)
-    ]
-    assert curve.total.tolist() == close([math.fsum(value for value, _ in found) for found in counted])
-    assert curve.n_tasks.tolist() == [len(found) for found in counted]
-    assert curve.n_rollouts.tolist() == [sum(count for _, count in found) for found in counted]
+def assert_follows_definition(definition: Definition, tasks: list[Task]) -> None:
+    metric, of_task, no_answer = definition
+    data = scored(tasks)
+    curve = curves([metric], data, no_answer=no_answer)[0]
+    assert curve.metric is metric
+    ks = range(metric.first_k, data.longest + 1)
+    counted = {k: [result for task in tasks if (result := of_task(task, k)) is not None] for k in ks}
+    counted = {k: results for k, results in counted.items() if results}
+    values = [[value for value, _ in results] for results in counted.values()]
+    assert curve.ks.tolist() == list(counted)
+    assert curve.values.tolist() == close([metric.scale * statistics.fmean(x) for x in values])
+    assert curve.moments.count.tolist() == [len(x) for x in values]
+    assert curve.moments.rollouts.tolist() == [sum(n for _, n in results) for results in counted.values()]
+    assert curve.moments.variance.tolist() == close(
+        [statistics.variance(x) if len(x) > 1 else math.nan for x in values]
+    )
+    cubes = [sum((value - statistics.fmean(x)) ** 3 for value in x) for x in values]
+    assert curve.moments.m3.tolist() == pytest.approx(cubes, rel=1e-6, abs=1e-6)
+    if ks:
+        matrix = by_task(metric, data, ks, no_answer=no_answer)
+        expected = [math.nan if (r := of_task(task, k)) is None else r[0] for task in tasks for k in ks]
+        assert matrix.ravel().tolist() == close(expected)
+
+
+def test_every_metric_has_a_definition() -> None:
+    """A new row of the registry needs one here."""
+    assert {(metric.name, metric.stat) for metric in REGISTRY if not metric.of_runs} == BY_NAME.keys()
 
 
 # --- made-up data ---------------------------------------------------------------------------------------------------
@@ -168,14 +199,14 @@ def tables(draw: st.DrawFn, kinds: tuple[st.SearchStrategy[float], ...] = (binar
 @every_metric
 @given(tasks=tables())
 @few_examples
-def test_equals_its_definition(metric: Metric, tasks: list[Task]) -> None:
-    assert_follows_definition(metric, tasks)
+def test_equals_its_definition(definition: Definition, tasks: list[Task]) -> None:
+    assert_follows_definition(definition, tasks)
 
 
 @with_any_block_size
 @every_metric
 @pytest.mark.parametrize("binary_scores", [True, False])
-def test_one_huge_task_beside_many_small_ones(metric: Metric, binary_scores: bool) -> None:
+def test_one_huge_task_beside_many_small_ones(definition: Definition, binary_scores: bool) -> None:
     rng = random.Random(7)  # noqa: S311 - made-up data
 
     def rollout() -> Rollout:
@@ -183,48 +214,71 @@ def test_one_huge_task_beside_many_small_ones(metric: Metric, binary_scores: boo
         return Rollout(rng.choice([None, score]), rng.choice([None, 0, 1, 2]))
 
     lengths = [*(rng.randrange(4) for _ in range(60)), 200, *(rng.randrange(4) for _ in range(60))]
-    assert_follows_definition(metric, [[rollout() for _ in range(length)] for length in lengths])
+    assert_follows_definition(definition, [[rollout() for _ in range(length)] for length in lengths])
 
 
 @every_metric
 @pytest.mark.parametrize("tasks", [[], [[]], [[], []]], ids=["no task", "an empty task", "empty tasks"])
-def test_without_rollouts_there_is_no_k(metric: Metric, tasks: list[Task]) -> None:
-    curve = metric.compute(ragged(tasks))
-    assert len(curve.total) == len(curve.n_tasks) == len(curve.n_rollouts) == len(curve.mean) == 0
+def test_without_rollouts_there_is_no_k(definition: Definition, tasks: list[Task]) -> None:
+    curve = curves([definition.metric], scored(tasks), no_answer=definition.no_answer)[0]
+    assert len(curve.ks) == len(curve.values) == len(curve.moments.count) == 0
 
 
-@every_metric
-def test_scores_that_are_all_missing_add_nothing(metric: Metric) -> None:
-    curve = metric.compute(ragged([[Rollout(None)] * 2, [Rollout(None)]]))
-    assert curve.total.tolist() == [0, 0]
-    assert curve.total.dtype == np.float64
-
-
-@every_metric
-@given(first=tables(), second=tables())
+@given(data=tables(), asked=st.permutations(REGISTRY), count=st.integers(0, len(REGISTRY)))
 @few_examples
-def test_curves_of_two_tables_add_up_to_that_of_both(metric: Metric, first: list[Task], second: list[Task]) -> None:
-    longest = max(map(len, first + second), default=0)
-    # One task without scores gives both tables the same K.
-    first, second = ([*tasks, [Rollout(None)] * longest] for tasks in (first, second))
-    one, other, both = (metric.compute(ragged(tasks)) for tasks in (first, second, first + second))
-    assert (one.total + other.total).tolist() == close(both.total.tolist())
-    assert (one.n_tasks + other.n_tasks).tolist() == both.n_tasks.tolist()
-    assert (one.n_rollouts + other.n_rollouts).tolist() == both.n_rollouts.tolist()
+def test_metrics_do_not_depend_on_what_else_is_asked_for(data: list[Task], asked: list[Metric], count: int) -> None:
+    several = curves(asked[:count], scored(data))
+    for metric, curve in zip(asked, several, strict=False):
+        alone = curves([metric], scored(data))[0]
+        assert curve.metric is metric
+        assert curve.ks.tolist() == alone.ks.tolist()
+        assert curve.values.tolist() == close(alone.values.tolist())
+        assert curve.moments.count.tolist() == alone.moments.count.tolist()
 
 
-def test_mean_is_nan_where_no_task_counts() -> None:
-    curve = Curve(np.array([3.0, 0.0]), np.array([4, 0]), np.array([8, 0]))
-    assert curve.mean.tolist() == close([0.75, math.nan])
+# --- moments --------------------------------------------------------------------------------------------------------
+
+
+def moments(values: Sequence[float | None], weights: Sequence[int] | None = None) -> Moments:
+    return Moments.of(np.array([math.nan if value is None else value for value in values]), weights=weights)
+
+
+@given(first=st.lists(st.none() | real), second=st.lists(st.none() | real))
+@few_examples
+def test_moments_of_two_parts_add_up_to_those_of_both(first: list[float | None], second: list[float | None]) -> None:
+    total, whole = moments(first) + moments(second), moments([*first, *second])
+    for name in ("count", "total", "m2", "m3", "rollouts"):
+        assert getattr(total, name).tolist() == pytest.approx(getattr(whole, name).tolist(), rel=1e-9, abs=1e-4)
+
+
+@given(values=st.lists(real, min_size=1, max_size=5), data=st.data())
+@few_examples
+def test_weights_stand_for_repeated_tasks(values: list[float], data: st.DataObject) -> None:
+    weights = [data.draw(st.integers(1, 4)) for _ in values]
+    repeated = [value for value, weight in zip(values, weights, strict=True) for _ in range(weight)]
+    weighted, plain = moments(values, weights), moments(repeated)
+    for name in ("count", "total", "m2", "m3", "rollouts"):
+        assert getattr(weighted, name).tolist() == pytest.approx(getattr(plain, name).tolist(), rel=1e-9, abs=1e-4)
+
+
+def test_moments_of_large_values_of_small_spread_lose_no_digits() -> None:
+    total = moments([1e9 + 1, 1e9 + 2]) + moments([1e9 + 3])
+    assert total.variance.tolist() == [1.0]
+    assert total.standard_error.tolist() == close([math.sqrt(1 / 3)])
+
+
+def test_without_tasks_there_is_no_mean_and_with_one_no_variance() -> None:
+    assert moments([None]).mean.tolist() == close([math.nan])
+    assert moments([2.0]).mean.tolist() == [2.0]
+    assert moments([2.0]).variance.tolist() == close([math.nan])
 
 
 # --- pass@k ---------------------------------------------------------------------------------------------------------
 
 
 def test_pass_at_k_by_hand() -> None:
-    curve = pass_at_k(*scored([1, 0, 0], [1, 1, 0]))
     # k = 2: two of three pairs of the first task hold its success, all pairs of the second hold one.
-    assert curve.mean.tolist() == close([1 / 2, (2 / 3 + 1) / 2, 1])
+    assert values_of("pass@k", [1, 0, 0], [1, 1, 0]) == close([1 / 2, (2 / 3 + 1) / 2, 1])
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -233,81 +287,95 @@ def test_pass_at_k_is_the_share_of_draws_that_hold_a_success(n: int) -> None:
         scores = [1.0] * correct + [0.0] * (n - correct)
         draws = [list(itertools.combinations(scores, k)) for k in range(1, n + 1)]
         expected = [sum(1 in draw for draw in of_k) / len(of_k) for of_k in draws]
-        assert pass_at_k(*scored(scores)).total.tolist() == close(expected)
+        assert values_of("pass@k", scores) == close(expected)
 
 
 def test_pass_at_k_takes_the_best_of_the_first_k_of_partial_scores() -> None:
-    assert pass_at_k(*scored([0.2, 0.9, 0.5])).mean.tolist() == [0.2, 0.9, 0.9]
-    assert pass_at_k(*scored([-3, -5, -2])).mean.tolist() == [-3, -3, -2]
+    assert values_of("pass@k", [0.2, 0.9, 0.5]) == [0.2, 0.9, 0.9]
+    assert values_of("pass@k", [-3, -5, -2]) == [-3, -3, -2]
 
 
 def test_pass_at_k_passes_over_gaps_and_leaves_out_tasks_with_too_few_scores() -> None:
-    curve = pass_at_k(*scored([0.2, None, 0.5], [None, 1, 0, 1], []))
-    assert curve.mean.tolist() == close([(0.2 + 2 / 3) / 2, (0.5 + 1) / 2, 1, math.nan])
-    assert curve.n_tasks.tolist() == [2, 2, 1, 0]
-    assert curve.n_rollouts.tolist() == [5, 5, 3, 0]
+    curve = curve_of("pass@k", [0.2, None, 0.5], [None, 1, 0, 1], [])
+    assert curve.values.tolist() == close([100 * (0.2 + 2 / 3) / 2, 100 * (0.5 + 1) / 2, 100])
+    assert curve.moments.count.tolist() == [2, 2, 1]
+    assert curve.moments.rollouts.tolist() == [5, 5, 3]
 
 
 def test_pass_at_k_is_accurate_for_many_rollouts() -> None:
     n = 3000
-    curve = pass_at_k(*scored([1.0] + [0.0] * (n - 1)))
-    assert curve.total.tolist() == pytest.approx([k / n for k in range(1, n + 1)], rel=1e-9)
+    assert values_of("pass@k", [1.0] + [0.0] * (n - 1)) == pytest.approx([k / n for k in range(1, n + 1)], rel=1e-9)
 
 
 @given(tasks=tables((binary,)))
 @few_examples
 def test_pass_at_1_of_binary_scores_is_the_share_of_successes(tasks: list[Task]) -> None:
     shares = [statistics.fmean(scores) for task in tasks if (scores := scores_of(task))]
-    curve = pass_at_k(*scored(*map(scores_of, tasks)))
-    assert curve.total[:1].tolist() == close([math.fsum(shares)] if shares else [])
+    assert values_of("pass@k", *map(scores_of, tasks))[:1] == close([statistics.fmean(shares)] if shares else [])
 
 
 @given(n=st.integers(1, 40), successes=st.lists(st.integers(0, 40), min_size=1))
 @few_examples
 def test_pass_at_k_does_not_fall_with_k_at_equal_n(n: int, successes: list[int]) -> None:
     tasks = [[1.0] * min(c, n) + [0.0] * (n - min(c, n)) for c in successes]
-    assert (np.diff(pass_at_k(*scored(*tasks)).mean) >= -1e-12).all()
+    assert (np.diff(values_of("pass@k", *tasks)) >= -1e-12).all()
 
 
 @given(tasks=tables((binary,)), data=st.data())
 @few_examples
 def test_pass_at_k_of_binary_scores_is_free_of_order(tasks: list[Task], data: st.DataObject) -> None:
     shuffled = [data.draw(st.permutations(task)) for task in tasks]
-    expected = METRICS["pass_at_k"].compute(ragged(tasks))
-    assert METRICS["pass_at_k"].compute(ragged(shuffled)).total.tolist() == close(expected.total.tolist())
+    one, other = (curves([row("pass@k")], scored(order))[0].values.tolist() for order in (tasks, shuffled))
+    assert other == close(one)
 
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_pass_hat_k_is_the_share_of_draws_that_are_all_successes(n: int) -> None:
+    for correct in range(n + 1):
+        scores = [1.0] * correct + [0.0] * (n - correct)
+        draws = [list(itertools.combinations(scores, k)) for k in range(1, n + 1)]
+        expected = [sum(0 not in draw for draw in of_k) / len(of_k) for of_k in draws]
+        assert values_of("pass^k", scores) == close(expected)
+
+
+def test_pass_hat_k_is_undefined_for_partial_scores() -> None:
+    assert values_of("pass^k", [0.5, 1.0]) == []
+
+
+STD = "avg_sample_std_dev"
 
 # --- means and stds over the first k --------------------------------------------------------------------------------
 
 
 def test_mean_of_first_k_by_hand() -> None:
-    curve = mean_of_first_k(*scored([1, 0], [None, 0.5, 1, None]))
-    assert curve.mean.tolist() == [1, (0.5 + 0.5) / 2, (0.5 + 0.75) / 2, (0.5 + 0.75) / 2]
-    assert curve.n_tasks.tolist() == [1, 2, 2, 2]
-    assert curve.n_rollouts.tolist() == [1, 3, 4, 4]
+    curve = curve_of("pass@1[avg-of-k]", [1, 0], [None, 0.5, 1, None])
+    assert curve.values.tolist() == [100, 50, 62.5, 62.5]
+    assert curve.moments.count.tolist() == [1, 2, 2, 2]
+    assert curve.moments.rollouts.tolist() == [1, 3, 4, 4]
 
 
-def test_prefix_std_by_hand() -> None:
-    curve = prefix_std(*scored([1, 2, 4], [0, None, 1], [5]))
-    assert curve.mean.tolist() == close([math.nan, math.sqrt(0.5), (math.sqrt(7 / 3) + math.sqrt(0.5)) / 2])
-    assert curve.n_tasks.tolist() == [0, 1, 2]
-    assert curve.n_rollouts.tolist() == [0, 2, 5]
+def test_std_of_first_k_by_hand() -> None:
+    curve = curve_of("pass@1[avg-of-k]", [1, 2, 4], [0, None, 1], [5], stat=STD)
+    assert curve.ks.tolist() == [2, 3]
+    assert curve.values.tolist() == close([math.sqrt(0.5), (math.sqrt(7 / 3) + math.sqrt(0.5)) / 2])
+    assert curve.moments.count.tolist() == [1, 2]
+    assert curve.moments.rollouts.tolist() == [2, 5]
 
 
-def test_prefix_std_does_not_cancel_far_from_zero() -> None:
-    assert prefix_std(*scored([1e9 + 1, 1e9 + 2, 1e9 + 3])).total.tolist() == close([0, math.sqrt(0.5), 1])
+def test_std_of_first_k_does_not_cancel_far_from_zero() -> None:
+    assert values_of("pass@1[avg-of-k]", [1e9 + 1, 1e9 + 2, 1e9 + 3], stat=STD) == close([math.sqrt(0.5), 1])
 
 
-def test_prefix_std_of_equal_scores_is_zero() -> None:
-    assert prefix_std(*scored([0.1] * 5)).total.tolist() == [0] * 5
+def test_std_of_first_k_of_equal_scores_is_zero() -> None:
+    assert values_of("pass@1[avg-of-k]", [0.1] * 5, stat=STD) == [0] * 4
 
 
 # --- votes ----------------------------------------------------------------------------------------------------------
 
 
 def majority(*rollouts: tuple[float | None, int | None]) -> list[float]:
-    data = ragged([[Rollout(*rollout) for rollout in rollouts]])
-    return majority_at_k(data.values, data.answers, data.starts).total.tolist()  # type: ignore[no-any-return]
+    data = scored([[Rollout(*rollout) for rollout in rollouts]])
+    return (curves([row("majority@k")], data)[0].values / 100).tolist()  # type: ignore[no-any-return]
 
 
 def test_majority_follows_the_vote_as_it_turns() -> None:
@@ -330,31 +398,41 @@ def test_majority_tells_large_codes_apart() -> None:
 
 
 def test_a_task_without_votes_counts_as_zero() -> None:
-    data = ragged([[Rollout(1, 0)], [Rollout(1, None)], []])
-    curve = majority_at_k(data.values, data.answers, data.starts)
-    assert (curve.total.tolist(), curve.n_tasks.tolist(), curve.n_rollouts.tolist()) == ([1], [3], [1])
+    curve = curves([row("majority@k")], scored([[Rollout(1, 0)], [Rollout(1, None)], []]))[0]
+    assert curve.values.tolist() == close([100 / 3])
+    assert (curve.moments.count.tolist(), curve.moments.rollouts.tolist()) == ([3], [1])
 
 
-def test_answered_by_hand() -> None:
-    data = ragged([[Rollout(1, None), Rollout(None, 0)], [Rollout(1, None)], []])
-    curve = answered_at_k(data.answers, data.starts)
-    assert (curve.total.tolist(), curve.n_tasks.tolist(), curve.n_rollouts.tolist()) == ([0, 1], [3, 3], [2, 3])
+def test_unanswered_by_hand() -> None:
+    data = scored([[Rollout(1, None), Rollout(None, 0)], [Rollout(1, None)], []])
+    curve = curves([row("majority@k")], data, no_answer=True)[0]
+    assert curve.values.tolist() == close([100, 200 / 3])
+    assert (curve.moments.count.tolist(), curve.moments.rollouts.tolist()) == ([3, 3], [2, 3])
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_mean_by_position_by_hand() -> None:
-    curve = mean_by_position(*scored([1, 0, None], [0, None], [1, 1]))
-    assert curve.mean.tolist() == close([2 / 3, 1 / 2, math.nan])
-    assert curve.n_tasks.tolist() == [3, 2, 0]
+def test_scores_of_runs_by_hand() -> None:
+    curve = curve_of("per_sample_aggregate", [1, 0, None], [0, None], [1, 1])
+    assert curve.values.tolist() == close([200 / 3, 50])
+    assert curve.moments.count.tolist() == [3, 2]
 
 
-@given(runs=st.lists(real, max_size=12))
+def test_spread_across_runs_passes_over_positions_without_scores() -> None:
+    tasks = ([1, None, 0, 1], [0, None, 1, 1])
+    curve = curve_of("pass@1[avg-of-k]", *tasks, stat="std_dev_across_runs")
+    # Runs 1, 3 and 4 have the means 50, 50 and 100; beyond them the first k are all runs.
+    assert curve.ks.tolist() == [2, 3, 4]
+    assert curve.values.tolist() == close([0, statistics.stdev([50, 50, 100]), statistics.stdev([50, 50, 100])])
+    assert curve.moments.rollouts.tolist() == [4, 6, 6]
+
+
+@given(runs=st.lists(real, min_size=1, max_size=12))
 @few_examples
 def test_std_across_runs_is_that_of_the_first_k(runs: list[float]) -> None:
     expected = [math.nan if k < 2 else statistics.stdev(runs[:k]) for k in range(1, len(runs) + 1)]
-    stds, errors = std_across_runs(np.array(runs))
+    stds, errors = std_across_runs(np.array(runs)), std_error_across_runs(np.array(runs))
     assert stds.tolist() == close(expected)
     assert errors.tolist() == close([std / math.sqrt(k) for k, std in enumerate(expected, 1)])
 
@@ -363,7 +441,7 @@ def test_std_across_runs_is_that_of_the_first_k(runs: list[float]) -> None:
 
 
 def test_describe_by_hand() -> None:
-    found = describe(*scored([4, None, 1, 2], [3], [None], []))
+    found = describe(*ragged([4, None, 1, 2], [3], [None], []))
     assert found.count.tolist() == [3, 1, 0, 0]
     assert found.mean.tolist() == close([7 / 3, 3, math.nan, math.nan])
     assert found.max.tolist() == close([4, 3, math.nan, math.nan])
@@ -376,7 +454,7 @@ def test_describe_by_hand() -> None:
 @given(tasks=tables())
 @few_examples
 def test_describe_equals_the_definitions(tasks: list[Task]) -> None:
-    data = ragged(tasks)
+    data = scored(tasks)
     found = describe(data.values, data.starts)
     groups = [scores_of(task) for task in tasks]
 
@@ -394,20 +472,20 @@ def test_describe_equals_the_definitions(tasks: list[Task]) -> None:
 @given(scores=st.lists(st.none() | real), data=st.data())
 @few_examples
 def test_describe_is_free_of_order(scores: list[float | None], data: st.DataObject) -> None:
-    one, other = (describe(*scored(order)) for order in (scores, data.draw(st.permutations(scores))))
+    one, other = (describe(*ragged(order)) for order in (scores, data.draw(st.permutations(scores))))
     for name in ("count", "mean", "max", "min", "median", "std"):
         assert getattr(other, name).tolist() == close(getattr(one, name).tolist())
 
 
 def test_describe_leaves_out_infinite_values() -> None:
-    found = describe(*scored([math.inf, 1, -math.inf, 3]))
+    found = describe(*ragged([math.inf, 1, -math.inf, 3]))
     assert (found.count[0], found.mean[0], found.max[0], found.min[0], found.median[0]) == (2, 2, 3, 1, 2)
 
 
 def test_describe_keeps_max_min_and_median_of_the_largest_floats() -> None:
-    found = describe(*scored([1.5e308, 1.7e308]))
+    found = describe(*ragged([1.5e308, 1.7e308]))
     assert (found.max[0], found.min[0], found.median[0]) == (1.7e308, 1.5e308, pytest.approx(1.6e308))
 
 
 def test_describe_does_not_cancel_far_from_zero() -> None:
-    assert describe(*scored([1e9 + 1, 1e9 + 2, 1e9 + 3])).std.tolist() == close([1])
+    assert describe(*ragged([1e9 + 1, 1e9 + 2, 1e9 + 3])).std.tolist() == close([1])

@@ -1,4 +1,4 @@
-"""Where rewardcli parts from NeMo Gym on purpose, and where it must not: what docs/nemo-gym.md does not show."""
+"""Where rewardcli differs from NeMo Gym on purpose, and where it must not: what docs/nemo-gym.md does not show."""
 
 import json
 import math
@@ -13,8 +13,10 @@ import pytest
 import wandb
 from typer.testing import CliRunner
 
+import rewardcli
 from rewardcli import (
     AggregateMetrics,
+    AggregateMetricsMixin,
     DataError,
     Histogram,
     RewardProfileConfig,
@@ -46,6 +48,42 @@ def majority(*votes: tuple[Any, float]) -> float:
     """majority@k of one task, k being all its votes."""
     value: float = passk(list(votes), answers=True)[f"majority@{len(votes)}/accuracy"]
     return value
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+# The names of `nemo_gym.reward_profile` that its callers use.
+NAMES = [
+    "AggregateMetrics", "AggregateMetricsMixin", "AggregateMetricsRequest", "RewardProfileConfig", "RewardProfiler",
+    "_group_by_task", "add_avg_sample_std_dev", "compute_aggregate_metrics", "compute_pass_majority_metrics",
+    "compute_subset_metrics", "highest_k_metrics", "reward_profile",
+]  # fmt: skip
+METHODS = {
+    RewardProfiler: [
+        "align_rows_and_results", "calculate_metrics_single_df", "describe_dataframe", "histogram",
+        "prepare_for_serialization", "profile_completion_summary", "profile_from_data", "rollout_info_from_result",
+        "write_to_disk",
+    ],
+    AggregateMetricsMixin: ["_group_by_task", "aggregate_metrics", "compute_metrics", "get_key_metrics"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_nemo_gym_can_be_imported(name: str) -> None:
+    assert name in rewardcli.__all__
+    assert callable(getattr(rewardcli, name))
+
+
+@pytest.mark.parametrize(("owner", "names"), METHODS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_classes_have_the_methods_of_nemo_gym(owner: type, names: list[str]) -> None:
+    assert [name for name in names if not callable(getattr(owner, name, None))] == []
+
+
+def test_group_by_task() -> None:
+    rows = [row("b", 0), row("a", 1), row("a", 0)]
+    assert rewardcli._group_by_task(rows) == [[rows[2], rows[1]], [rows[0]]]
+    assert rewardcli._group_by_task([{"reward": 1.0}]) == [[{"reward": 1.0}]]
+    assert rewardcli._group_by_task([]) == []
 
 
 # --- histograms -----------------------------------------------------------------------------------------------------
@@ -267,10 +305,36 @@ def test_keys_that_cannot_be(responses: list[Rollout], message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("responses", "hint"),
+    [
+        ([row(None, 0), row(0, 1)], "every row needs its _ng_task_index"),
+        ([row(0, 0), row(0, None)], "give every row its _ng_rollout_index, or none of them"),
+        ([row(0, 0), row(0, 0)], "keep one of them"),
+    ],
+)
+def test_hints_name_only_what_nemo_gym_has(responses: list[Rollout], hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        compute_aggregate_metrics(responses)
+    assert caught.value.hint == hint
+
+
+def test_error_of_a_hook_stays_what_it_is() -> None:
+    class JudgeError(DataError):
+        def __init__(self) -> None:
+            super().__init__("no judge", "start it with {jobs}")
+
+    def fail(_: Any) -> dict[str, Any]:
+        raise JudgeError
+
+    with pytest.raises(JudgeError, match="no judge"):
+        compute_aggregate_metrics([row(0, 0)], fail)
+
+
+@pytest.mark.parametrize(
     ("inputs", "rollouts", "message"),
     [
         ([row(0, 0), row(0, 1)], [row(0, 0)], r"no rollout: \(0, 1\)(?s:.*)\+\+allow_partial_rollouts=True"),
-        ([row(0, 0)], [row(0, 0), row(7, 2)], r"1 rollouts have no matching materialized input: \(7, 2\)"),
+        ([row(0, 0)], [row(0, 0), row(7, 2)], r"1 rollout has no matching materialized input: \(7, 2\)"),
         ([row(0, 0), row(0, 0)], [row(0, 0)], r"duplicate materialized input .* \(task 0, rollout 0\)"),
         ([row(0, 0)], [row(0, 0), row(0, 0)], r"rollouts:2: duplicate of rollouts:1 \(task 0, rollout 0\)"),
     ],
@@ -327,8 +391,8 @@ def test_per_task_metrics_find_their_task() -> None:
     tasks = [1, "1", True, {"id": 1}]
     rows = [{"_ng_task_index": task, "kind": type(task).__name__} for task in [*tasks, 99]]
     answer = compute_aggregate_metrics([row(task, 0) for task in tasks], lambda _: {"per_task_metrics": rows})
-    found = [(group["_ng_task_index"], group["kind"]) for group in answer.group_level_metrics]
-    assert found == [(1, "int"), ("1", "str"), ("true", "bool"), ('{"id":1}', "dict")]
+    kinds = [(group["_ng_task_index"], group["kind"]) for group in answer.group_level_metrics]
+    assert kinds == [(1, "int"), ("1", "str"), ("true", "bool"), ('{"id":1}', "dict")]
 
 
 def test_last_row_of_a_task_counts() -> None:

@@ -228,7 +228,7 @@ def test_hooks_need_the_rollouts(run: Run) -> None:
     table = extract(run, write("rollouts.jsonl", PLAIN))
     assert run("aggregate", table, "--hooks", "hooked:Hooks") == (
         1,
-        "Error: --hooks needs the rollouts themselves\nHint: name files of JSON rows, not tables\n",
+        "Error: the hooks need the rollouts themselves\nHint: name files of JSON rows, not tables\n",
     )
 
 

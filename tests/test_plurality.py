@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli import hypergeometric
-from rewardcli.estimators.plurality import Codes, Floats, cons_at_k, win_probabilities
+from rewardcli.arrays import Codes, Floats
+from rewardcli.metrics.plurality import cons_at_k, win_probabilities
 
 NAN = math.nan
 few_examples = settings(max_examples=40, deadline=None)

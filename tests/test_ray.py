@@ -16,12 +16,10 @@ import numpy as np
 import pytest
 
 from rewardcli.errors import LineError, RewardcliError, UsageError
-from rewardcli.reader import ReadOptions, find_fields, read_rows, sources
-from rewardcli.reader.arrange import Rows, arrange
-from rewardcli.reader.columns import Fields
-from rewardcli.reader.engine import OnRay
-from rewardcli.reader.read import Progress
-from rewardcli.table import Column
+from rewardcli.listener import Listener
+from rewardcli.parallel import OnRay
+from rewardcli.reader import ReadOptions, Wanted, parts, read_rollouts
+from rewardcli.rollouts import Rollouts
 
 ray = pytest.importorskip("ray")
 
@@ -61,29 +59,29 @@ def cluster() -> Iterator[str]:
 @pytest.fixture
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are cut into hundreds of parts; the plan is made here, so the workers need not know."""
-    monkeypatch.setattr(sources, "SMALLEST_PART", 32 << 10)
-    monkeypatch.setattr(sources, "LARGEST_PART", 32 << 10)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 32 << 10)
+    monkeypatch.setattr(parts, "LARGEST_PART", 32 << 10)
 
 
-def read(path: Path | str, progress: Progress | None = None, **options: Any) -> Rows:
-    chosen = ReadOptions(jobs=2, **options)
-    fields, _, _ = find_fields([str(path)], chosen, numbers=None, answers=("answer",))
-    return read_rows([str(path)], fields, chosen, progress)
+def read(path: Path | str, listener: Listener | None = None, **options: Any) -> Rollouts:
+    return read_rollouts(
+        [str(path)], Wanted(numbers=None, answers=("answer",)), ReadOptions(jobs=2, **options), listener
+    )
 
 
-def assert_same(some: Rows, other: Rows) -> None:
-    for name in ("task", "rollout", "agent"):
+def assert_same(some: Rollouts, other: Rollouts) -> None:
+    for name in ("tasks", "indices", "agents"):
         np.testing.assert_array_equal(getattr(some, name).codes, getattr(other, name).codes)
         assert getattr(some, name).values == getattr(other, name).values
-    assert (some.sources, some.orders) == (other.sources, other.orders)
-    np.testing.assert_array_equal(some.lines, other.lines)
+    assert (some.origins.sources, some.orders) == (other.origins.sources, other.orders)
+    np.testing.assert_array_equal(some.positions, other.positions)
     np.testing.assert_array_equal(some.labels["answer"].codes, other.labels["answer"].codes)
-    for mine, theirs in ((some.numbers, other.numbers), (some.usage, other.usage)):
-        assert list(mine) == list(theirs)
-        for name, parts in mine.items():
-            here, there = (Column.merge(found, len(some)).dense() for found in (parts, theirs[name]))
+    for one, another in ((some.numbers, other.numbers), (some.usage, other.usage)):
+        assert list(one) == list(another)
+        for name in one:
+            here, there = one[name].dense(), another[name].dense()
             np.testing.assert_array_equal(here.values, there.values)
-            np.testing.assert_array_equal(here.kinds, there.kinds)
+            np.testing.assert_array_equal(here.states, there.states)
 
 
 def processes() -> Iterator[tuple[int, bytes]]:
@@ -100,10 +98,11 @@ def busy_workers() -> list[int]:
     return [process for process, title in processes() if title.startswith(b"ray::_packed")]
 
 
-class Killer(Progress):
+class Killer(Listener):
     """Kills a worker at work when the fifth part has been read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.parts = 0
         self.parts_when_killed = 0
         self.killed: int | None = None
@@ -130,12 +129,12 @@ class Killer(Progress):
 def test_a_worker_killed_in_the_middle_changes_nothing(rollouts: Path) -> None:
     expected = read(rollouts)
     killer = Killer()
-    found = read(rollouts, killer, engine="ray")
+    rows = read(rollouts, killer, engine="ray")
     assert killer.killed is not None
     assert killer.parts_when_killed < killer.parts / 2
     assert not Path(f"/proc/{killer.killed}").exists()
-    assert_same(found, expected)
-    assert arrange(found).n_units == TASKS
+    assert_same(rows, expected)
+    assert rows.n_tasks == TASKS
 
 
 @pytest.mark.usefixtures("cluster", "many_parts")
@@ -150,8 +149,9 @@ def test_a_bad_line_is_named_as_in_one_process(rollouts: Path, tmp_path: Path) -
         read(path, engine="ray")
     assert str(there.value) == str(here.value)
     assert f"{path}:6001:" in str(there.value)
-    skipped = read(path, engine="ray", on_error="skip")
-    assert [text.split(":")[1] for text in skipped.skipped] == ["6001"]
+    listener = Listener()
+    read(path, listener, engine="ray", on_error="skip")
+    assert [note.text for note in listener.notes if f"1 line skipped, the first {path}:6001:" in note.text]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -162,12 +162,12 @@ def test_a_relative_path_means_the_file_it_means_here(
     folder.mkdir()
     (folder / "some.jsonl").write_bytes(rollouts.read_bytes()[:20_000].rpartition(b"\n")[0])
     monkeypatch.chdir(folder)
-    assert read("some.jsonl", engine="ray").sources == ["some.jsonl"]
+    assert read("some.jsonl", engine="ray").origins.sources == ["some.jsonl"]
 
 
 def test_standard_input_stays_here() -> None:
     with pytest.raises(UsageError, match="cannot read standard input"):
-        read_rows(["-"], Fields("task", None, "agent"), ReadOptions(engine="ray"))
+        read("-", engine="ray")
 
 
 @pytest.mark.usefixtures("cluster")

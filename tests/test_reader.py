@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from rewardcli.errors import DataError, FieldError, LineError
-from rewardcli.reader import ReadOptions, arrange, find_fields, read_rows, sources
+from rewardcli.keys import JsonText, key_name
+from rewardcli.listener import Listener
+from rewardcli.reader import ReadOptions, Wanted, parts, read_rollouts, streams
 from rewardcli.reader import read as reading
-from rewardcli.reader.arrange import Duplicates
-from rewardcli.reader.read import check_fields
-from rewardcli.table import JsonText, RolloutTable, key_name
+from rewardcli.rollouts import Duplicates, Rollouts
 
 Row = dict[str, Any] | str
 
@@ -26,28 +26,26 @@ def text(rows: Sequence[Row]) -> str:
 
 
 class Reader:
-    """Writes rows to files in a folder of their own and reads them into a table."""
+    """Writes rows to files in a folder of their own and reads them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.notes: list[str] = []
 
     def write(self, rows: Sequence[Row] | bytes, name: str = "run.jsonl") -> str:
         (self._folder / name).write_bytes(rows if isinstance(rows, bytes) else text(rows).encode())
         return name
 
-    def __call__(
-        self, *files: Sequence[Any] | bytes, duplicates: Duplicates = "error", **settings: Any
-    ) -> RolloutTable:
-        fields: dict[str, Any] = {"numbers": None} | {
+    def __call__(self, *files: Sequence[Any] | bytes, **settings: Any) -> Rollouts:
+        wanted: dict[str, Any] = {"numbers": None} | {
             k: settings.pop(k) for k in ("numbers", "answers", "subsets") if k in settings
         }
-        options = ReadOptions(**settings)
         names = ["run.jsonl"] if len(files) == 1 else [f"run-{number}.jsonl" for number in range(len(files))]
         paths = [self.write(rows, name) for rows, name in zip(files, names, strict=True)]
-        found, _, notes = find_fields(paths, options, **fields)
-        rows = read_rows(paths, found, options)
-        rows.notes += notes
-        return arrange(rows, duplicates)
+        listener = Listener()
+        rollouts = read_rollouts(paths, Wanted(**wanted), ReadOptions(**settings), listener)
+        self.notes = [note.text for note in listener.notes]
+        return rollouts
 
 
 @pytest.fixture
@@ -60,99 +58,99 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes small files go to worker processes, in several parts; all have some of everything."""
     monkeypatch.setattr(reading, "SMALLEST_SHARED", 0)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 800)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 800)
 
 
-def tasks_of(table: RolloutTable) -> list[Any]:
-    """By unit, the task."""
+def tasks_of(table: Rollouts) -> list[Any]:
+    """By task, its key."""
     return [table.tasks.values[code] for code in table.tasks.codes]
 
 
-def rollouts_of(table: RolloutTable) -> list[Any]:
-    """By row, the rollout."""
-    return [table.rollouts.values[code] for code in table.rollouts.codes]
+def indices_of(table: Rollouts) -> list[Any]:
+    """By row, the rollout index."""
+    return [table.indices.values[code] for code in table.indices.codes]
 
 
-def labels_of(table: RolloutTable, field: str) -> list[Any]:
+def labels_of(table: Rollouts, field: str) -> list[Any]:
     labels = table.labels[field]
     return [labels.values[code] if code >= 0 else None for code in labels.codes]
 
 
-def numbers_of(table: RolloutTable, field: str) -> list[Any]:
-    return table.numbers[field].as_found()
+def numbers_of(table: Rollouts, field: str) -> list[Any]:
+    return table.numbers[field].as_read()
 
 
-def content(table: RolloutTable) -> dict[str, Any]:
+def content(table: Rollouts) -> dict[str, Any]:
     """All that a table says, whatever codes it uses."""
     return {
         "starts": table.starts.tolist(),
         "tasks": tasks_of(table),
         "agents": [table.agents.values[code] for code in table.agents.codes],
-        "rollouts": rollouts_of(table),
+        "indices": indices_of(table),
         "positions": table.positions.tolist(),
         "masked": table.masked.tolist(),
-        "numbers": [(name, column.as_found("unset")) for name, column in table.numbers.items()],
-        "usage": [(name, column.as_found("unset")) for name, column in table.usage.items()],
-        "kinds": [column.dense().kinds.tolist() for column in (*table.numbers.values(), *table.usage.values())],
+        "numbers": [(name, column.as_read("unset")) for name, column in table.numbers.items()],
+        "usage": [(name, column.as_read("unset")) for name, column in table.usage.items()],
+        "states": [column.dense().states.tolist() for column in (*table.numbers.values(), *table.usage.values())],
         "labels": {name: labels_of(table, name) for name in table.labels},
     }
 
 
 # --- the key fields -------------------------------------------------------------------------------------------------
 
-NUMBERED = "no rollout index: rollouts count in order of appearance within their task (--rollout-key names a field)"
+NUMBERED = "no rollout index: rollouts count in order of appearance within their task ({rollout_key} names a field)"
 
 
 def guessed(kind: str, usual: str, field: str) -> str:
-    return f"no {usual}: the {kind} is taken from '{field}' (--{kind}-key names another field)"
+    return f"no {usual}: the {kind} is taken from '{field}' ({{{kind}_key}} names another field)"
 
 
 @pytest.mark.parametrize("field", ["task_index", "task_id", "problem_id", "question_id", "example_id"])
-def test_the_task_is_guessed_and_the_guess_is_told(read: Reader, field: str) -> None:
+def test_the_task_is_guessed_and_the_guess_is_noted(read: Reader, field: str) -> None:
     table = read([{field: "b", "_ng_rollout_index": 0}, {field: "a", "_ng_rollout_index": 0}])
     assert tasks_of(table) == ["a", "b"]
-    assert table.notes == [guessed("task", "_ng_task_index", field)]
+    assert read.notes == [guessed("task", "_ng_task_index", field)]
 
 
 @pytest.mark.parametrize("field", ["rollout_index", "trial", "sample", "sample_index", "attempt"])
-def test_the_rollout_is_guessed_and_the_guess_is_told(read: Reader, field: str) -> None:
+def test_the_rollout_is_guessed_and_the_guess_is_noted(read: Reader, field: str) -> None:
     table = read([{"_ng_task_index": 0, field: 7}, {"_ng_task_index": 0, field: 3}])
-    assert rollouts_of(table) == [3, 7]
-    assert table.notes == [guessed("rollout", "_ng_rollout_index", field)]
+    assert indices_of(table) == [3, 7]
+    assert read.notes == [guessed("rollout", "_ng_rollout_index", field)]
 
 
 def test_guesses_are_tried_in_order(read: Reader) -> None:
     fields = {"example_id": 1, "question_id": 2, "problem_id": 3, "task_id": 4, "task_index": 5}
     table = read([{**fields, "attempt": 1, "sample_index": 2, "sample": 3, "trial": 4, "rollout_index": 5}])
-    assert (tasks_of(table), rollouts_of(table)) == ([5], [5])
+    assert (tasks_of(table), indices_of(table)) == ([5], [5])
 
 
 def test_a_guess_needs_a_value(read: Reader) -> None:
     table = read([{"task_id": None, "problem_id": 8, "trial": None, "attempt": 9}])
-    assert (tasks_of(table), rollouts_of(table)) == ([8], [9])
+    assert (tasks_of(table), indices_of(table)) == ([8], [9])
 
 
 def test_nothing_is_guessed_where_the_usual_fields_are(read: Reader) -> None:
     table = read([row(1, 2, task_id=3, trial=4)])
-    assert (tasks_of(table), rollouts_of(table), table.notes) == ([1], [2], [])
+    assert (tasks_of(table), indices_of(table), read.notes) == ([1], [2], [])
 
 
 def test_a_named_field_counts_without_a_note(read: Reader) -> None:
-    table = read([row(1, 2, mine=3, again=4)], task_key="mine", rollout_key="again")
-    assert (tasks_of(table), rollouts_of(table), table.notes) == ([3], [4], [])
+    table = read([row(1, 2, key=3, index=4)], task_key="key", rollout_key="index")
+    assert (tasks_of(table), indices_of(table), read.notes) == ([3], [4], [])
 
 
 def test_without_a_rollout_index_rollouts_are_numbered_as_they_appear(read: Reader) -> None:
     table = read([{"task_id": task, "x": x} for x, task in enumerate("abbab")])
-    assert rollouts_of(table) == [0, 1, 0, 1, 2]
+    assert indices_of(table) == [0, 1, 0, 1, 2]
     assert numbers_of(table, "x") == [0, 3, 1, 2, 4]
-    assert table.notes == [guessed("task", "_ng_task_index", "task_id"), NUMBERED]
+    assert read.notes == [guessed("task", "_ng_task_index", "task_id"), NUMBERED]
 
 
 def test_without_a_task_index_the_line_is_named(read: Reader) -> None:
     with pytest.raises(DataError) as error:
         read([row(0, 0), "", {"_ng_rollout_index": 1}])
-    assert str(error.value) == "run.jsonl:3: no task index\nname its field with --task-key"
+    assert str(error.value) == "run.jsonl:3: no task index\nname its field with task_key"
 
 
 def test_a_rollout_index_in_some_rows_only_is_an_error(read: Reader) -> None:
@@ -160,7 +158,7 @@ def test_a_rollout_index_in_some_rows_only_is_an_error(read: Reader) -> None:
         read([row(0, 0), row(0, 1), row(1, None)])
     assert str(error.value) == (
         "run.jsonl:3: no rollout index, while other rows have one\n"
-        "complete the file, or name another field with --rollout-key"
+        "complete the file, or name another field with rollout_key"
     )
 
 
@@ -204,7 +202,7 @@ def test_every_line_may_be_a_task_across_files(read: Reader) -> None:
     table = read([{"x": 5}, "", {"x": 6}], b"\n" + text([{"x": 7}]).encode(), [{"x": 8}], task_key="@line")
     assert tasks_of(table) == [0, 1, 2, 3]
     assert numbers_of(table, "x") == [5, 6, 7, 8]
-    assert table.notes == []
+    assert read.notes == []
 
 
 def test_a_bad_line_keeps_its_number(read: Reader) -> None:
@@ -267,7 +265,7 @@ def test_every_number_is_a_column_in_first_seen_order(read: Reader) -> None:
 
 def test_a_usage_number_and_a_top_level_number_of_one_name_are_kept_apart(read: Reader) -> None:
     table = read([row(0, 0, n=1, response={"usage": {"n": 2}})])
-    assert (table.numbers["n"].as_found(), table.usage["n"].as_found()) == ([1], [2])
+    assert (table.numbers["n"].as_read(), table.usage["n"].as_read()) == ([1], [2])
 
 
 @pytest.mark.parametrize(
@@ -279,7 +277,7 @@ def test_a_response_without_usage_is_fine_wherever_it_stands(read: Reader, respo
     usual = {"usage": {"n": 2}, "output": ["x"]}
     for order in ([response, usual], [usual, response], [response, response]):
         table = read([row(0, i, x=i, response=value) for i, value in enumerate(order)])
-        found = table.usage["n"].as_found() if "n" in table.usage else [None, None]
+        found = table.usage["n"].as_read() if "n" in table.usage else [None, None]
         assert found == [2 if value is usual else None for value in order]
         assert numbers_of(table, "x") == [0, 1]
 
@@ -301,7 +299,7 @@ STRANGE = {
 @pytest.mark.parametrize("numbers", [None, ("x",)], ids=["all fields", "one field"])
 @pytest.mark.parametrize("strange_first", [False, True], ids=["after a number", "before a number"])
 @pytest.mark.parametrize(("literal", "reason"), STRANGE.values(), ids=STRANGE)
-def test_what_is_no_number_is_missing_with_its_reason(
+def test_what_is_not_a_number_is_missing_with_its_reason(
     read: Reader, literal: str | None, reason: str, strange_first: bool, numbers: Any
 ) -> None:
     strange = '{"_ng_task_index":0,"_ng_rollout_index":0' + (f',"x":{literal}' if literal else "") + "}"
@@ -323,7 +321,7 @@ def test_a_field_of_all_kinds_keeps_its_numbers(read: Reader) -> None:
     assert numbers_of(table, "x") == [None, 2**65, None, 5, None, None, 1.5, True, None, None]
 
 
-def test_a_reward_that_is_no_number_is_shown_as_found(read: Reader) -> None:
+def test_a_reward_that_is_no_number_is_shown_as_read(read: Reader) -> None:
     table = read([row(0, 0, reward=[1]), row(0, 1, reward="t"), row(0, 2, reward={"a": 1}), row(0, 3, reward=1)])
     assert numbers_of(table, "reward") == [[1], "t", {"a": 1}, 1]
 
@@ -350,8 +348,8 @@ def test_rows_whose_keys_change_on_every_line_give_the_same_table(read: Reader) 
     same_keys: list[Row] = [{**every, **row} for row in rows if isinstance(row, dict)]
     found, expected = (read(rows, answers=("answer",)) for rows in (rows, same_keys))
     assert numbers_of(found, "x") == list(range(60))
-    assert {name: found.numbers[name].as_found() for name in found.numbers} == {
-        name: expected.numbers[name].as_found() for name in expected.numbers
+    assert {name: found.numbers[name].as_read() for name in found.numbers} == {
+        name: expected.numbers[name].as_read() for name in expected.numbers
     }
     assert [name for name in found.numbers if name != "x"] == [f"f{i}" for i in range(60)]
     assert labels_of(found, "answer") == labels_of(expected, "answer")
@@ -361,8 +359,8 @@ def test_keys_that_change_from_batch_to_batch_give_the_same_table(
     read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = content(read(changing_rows(60)))
-    monkeypatch.setattr(sources, "FIRST_BATCH_BYTES", 100)
-    monkeypatch.setattr(sources, "BATCH_BYTES", 100)
+    monkeypatch.setattr(parts, "FIRST_BATCH_BYTES", 100)
+    monkeypatch.setattr(parts, "BATCH_BYTES", 100)
     assert content(read(changing_rows(60))) == expected
 
 
@@ -385,29 +383,29 @@ def test_how_lines_end_does_not_matter(read: Reader, data: bytes) -> None:
 
 
 def test_a_row_may_be_longer_than_the_head_that_is_looked_at(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "HEAD_BYTES", 1000)
+    monkeypatch.setattr(streams, "HEAD_BYTES", 1000)
     rows: list[Row] = [{"text": "x" * 5000, "task_id": i, "trial": 0, "x": i} for i in range(2)]
     assert tasks_of(read(rows)) == [0, 1]
 
 
 # --- lines that are no rollouts -------------------------------------------------------------------------------------
 
-HINT = "mend or delete the line, or leave such lines out with --on-error skip"
+HINT = "fix or delete the line, or leave such lines out with on_error='skip'"
 
 
 @pytest.mark.parametrize("numbers", [None, ("x",)], ids=["all fields", "one field"])
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("nonsense", "1: not JSON (Expecting value): nonsense"),
-        ('{"a": 1,}', '9: not JSON (Expecting property name enclosed in double quotes): {"a": 1,}'),
-        ('{"a": 1} {"b": 2}', '10: not JSON (Extra data): {"a": 1} {"b": 2}'),
+        ("nonsense", "1: not JSON (expected a value): nonsense"),
+        ('{"a": 1,}', '9: not JSON (expected a name in double quotes): {"a": 1,}'),
+        ('{"a": 1} {"b": 2}', '10: not JSON (text after the end of the row): {"a": 1} {"b": 2}'),
         ("[1, 2]", "1: expected an object, found a list: [1, 2]"),
         ('"text"', '1: expected an object, found a text: "text"'),
         ("12", "1: expected an object, found a number: 12"),
         ("true", "1: expected an object, found a boolean: true"),
         ("null", "1: expected an object, found null: null"),
-        ('{"a": 01}', "8: not JSON (Expecting ',' delimiter): {\"a\": 01}"),
+        ('{"a": 01}', "8: not JSON (expected ',' or '}'): {\"a\": 01}"),
     ],
 )
 def test_a_bad_line_is_named_with_its_place_and_an_excerpt(read: Reader, line: str, message: str, numbers: Any) -> None:
@@ -426,7 +424,7 @@ def test_the_excerpt_is_about_the_place(read: Reader) -> None:
     with pytest.raises(LineError) as error:
         read(['{"long": "' + "x" * 100 + '", nonsense' + "y" * 100 + "}"])
     assert str(error.value).splitlines()[0] == (
-        "run.jsonl:1:114: not JSON (Expecting property name enclosed in double quotes): "
+        "run.jsonl:1:114: not JSON (expected a name in double quotes): "
         '…xxxxxxxxxxxxxxxxx", nonsenseyyyyyyyyyyyyyyyyyyyy…'
     )
 
@@ -449,15 +447,15 @@ def test_bad_lines_are_left_out_if_wanted_up_to_a_limit(read: Reader) -> None:
     with pytest.raises(LineError) as error:
         read(rows, on_error="skip", max_errors=1)
     assert str(error.value) == (
-        "more than 1 lines are no rollouts, the first at run.jsonl:2:1: not JSON (Expecting value): bad\n"
-        "raise --max-errors, or mend the file"
+        "more than 1 bad line, the first run.jsonl:2:1: not JSON (expected a value): bad\n"
+        "raise max_errors, or fix the file"
     )
 
 
 def test_the_limit_is_over_all_files(read: Reader) -> None:
     files = [[row(file, 0, x=1), "bad"] for file in range(3)]
     assert numbers_of(read(*files, on_error="skip", max_errors=3), "x") == [1, 1, 1]
-    with pytest.raises(LineError, match=r"more than 2 lines are no rollouts, the first at run-0\.jsonl:2:1: "):
+    with pytest.raises(LineError, match=r"more than 2 bad lines, the first run-0\.jsonl:2:1: "):
         read(*files, on_error="skip", max_errors=2)
 
 
@@ -488,17 +486,15 @@ FIELDS = ["_ng_task_index", "_ng_rollout_index", "reward", "meta", "meta.score",
 )
 def test_an_unknown_field_comes_with_near_names(read: Reader, name: str, hint: str) -> None:
     path = read.write([row(0, 0, reward=1, meta={"score": 1}, response={"usage": {"tokens": 1}})])
-    for numbers, labels in (((name,), ()), ((), (name,))):
-        fields, head, _ = find_fields([path], ReadOptions(), numbers=numbers, subsets=labels)
+    for wanted in (Wanted(numbers=(name,)), Wanted(answers=(name,)), Wanted(subsets=(name,))):
         with pytest.raises(FieldError) as error:
-            check_fields(read_rows([path], fields, ReadOptions()), head, numbers, labels)
+            read_rollouts([path], wanted)
         assert str(error.value) == f"run.jsonl: no rollout has the field '{name}'\n{hint}"
 
 
 def test_a_field_that_is_null_everywhere_is_there(read: Reader) -> None:
     path = read.write([row(0, 0, x=None)])
-    fields, head, _ = find_fields([path], ReadOptions(), numbers=("x",), answers=("x",))
-    check_fields(read_rows([path], fields, ReadOptions()), head, ("x",), ("x",))
+    read_rollouts([path], Wanted(numbers=("x",), answers=("x",)))
 
 
 # --- duplicates -----------------------------------------------------------------------------------------------------
@@ -511,7 +507,7 @@ def test_duplicates_are_an_error_that_names_both_lines(read: Reader) -> None:
         read(TWICE)
     assert str(error.value) == (
         "run.jsonl:3: duplicate of run.jsonl:2 (task 0, rollout 0)\n"
-        "keep one of them with --duplicates first or last, or both with --duplicates keep"
+        "keep one of them with duplicates='first' or last, or both with duplicates='keep'"
     )
 
 
@@ -528,12 +524,12 @@ def test_duplicates_may_be_kept(read: Reader, duplicates: Duplicates, x: list[in
     table = read(TWICE, duplicates=duplicates)
     assert numbers_of(table, "x") == x
     note = f"{left_out} duplicate rows left out; of each key the {duplicates} row in the files counts"
-    assert table.notes == ([note] if left_out else [])
+    assert read.notes == ([note] if left_out else [])
 
 
 def test_two_agents_are_no_duplicates(read: Reader) -> None:
     table = read([row(0, 0, agent_ref={"name": name}, x=x) for x, name in enumerate("ab")])
-    assert (table.n_units, numbers_of(table, "x")) == (2, [0, 1])
+    assert (table.n_tasks, numbers_of(table, "x")) == (2, [0, 1])
 
 
 # --- worker processes -----------------------------------------------------------------------------------------------
@@ -561,7 +557,7 @@ def varied_rows(count: int) -> list[Row]:
 def test_the_table_is_the_same_for_any_number_of_jobs(read: Reader, jobs: int) -> None:
     found = read(varied_rows(60), jobs=jobs, answers=("answer",))
     with pytest.MonkeyPatch.context() as whole:
-        whole.setattr(sources, "SMALLEST_PART", 1 << 20)
+        whole.setattr(parts, "SMALLEST_PART", 1 << 20)
         expected = read(varied_rows(60), jobs=1, answers=("answer",))
     assert content(found) == content(expected)
     assert list(found.numbers) == ["reward", "answer", *(f"late{i}" for i in range(9, 60, 10))]
@@ -589,13 +585,13 @@ def test_the_line_of_an_error_is_exact_for_any_number_of_jobs(read: Reader, jobs
 
 @pytest.mark.usefixtures("small_parts")
 @every_job_count
-def test_the_first_of_several_errors_is_told_for_any_number_of_jobs(read: Reader, jobs: int) -> None:
+def test_the_first_of_several_errors_is_noted_for_any_number_of_jobs(read: Reader, jobs: int) -> None:
     rows: list[Row] = [row(i, 0, x=i) for i in range(60)]
     for line in (20, 31, 32, 33, 60):
         rows[line - 1] = "bad"
     with pytest.raises(LineError, match=r"^run\.jsonl:20:1: "):
         read(rows, jobs=jobs)
-    with pytest.raises(LineError, match=r"^more than 2 lines are no rollouts, the first at run\.jsonl:20:1: "):
+    with pytest.raises(LineError, match=r"^more than 2 bad lines, the first run\.jsonl:20:1: "):
         read(rows, jobs=jobs, on_error="skip", max_errors=2)
 
 
@@ -610,14 +606,14 @@ def test_the_lines_of_duplicates_are_exact_for_any_number_of_jobs(read: Reader, 
 
 
 def test_small_files_use_no_worker_processes(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", None)
-    monkeypatch.setattr(sources, "SMALLEST_PART", 10)
+    monkeypatch.setattr("rewardcli.parallel.WorkerProcesses", None)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 10)
     assert read(varied_rows(30), jobs=2).n_rollouts == 30
 
 
 def test_an_integer_stays_one_in_a_field_that_was_always_a_float(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "FIRST_BATCH_BYTES", 100)
-    monkeypatch.setattr(sources, "BATCH_BYTES", 100)
+    monkeypatch.setattr(parts, "FIRST_BATCH_BYTES", 100)
+    monkeypatch.setattr(parts, "BATCH_BYTES", 100)
     rows = [row(0, i, seed=0.5 if i < 5 else 2**53 + 1) for i in range(7)]
     assert numbers_of(read(rows), "seed") == [*[0.5] * 5, 2**53 + 1, 2**53 + 1]
 

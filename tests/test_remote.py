@@ -15,12 +15,13 @@ import pytest
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from rewardcli import parallel
 from rewardcli.errors import DataError, LineError
-from rewardcli.reader import ReadOptions, engine, find_fields, read, read_rows, sources
-from rewardcli.reader.arrange import Rows, arrange
-from rewardcli.reader.columns import Fields
-from rewardcli.reader.sources import Part, expand, lines_before, parts_of, read_batches, seekable
-from rewardcli.table import Column
+from rewardcli.reader import ReadOptions, Wanted, parts, read, read_rollouts, streams, write_parquet
+from rewardcli.reader.again import seekable
+from rewardcli.reader.files import expand
+from rewardcli.reader.parts import Part, lines_before, parts_of, read_batches
+from rewardcli.rollouts import Rollouts
 
 
 def rows(count: int, first: int = 0) -> bytes:
@@ -31,15 +32,12 @@ def rows(count: int, first: int = 0) -> bytes:
     )
 
 
-def load(*paths: str, jobs: int = 1) -> Rows:
-    options = ReadOptions(jobs=jobs)
-    found = expand(list(paths))
-    fields, _, _ = find_fields(found, options, numbers=("reward",))
-    return read_rows(found, fields, options)
+def load(*paths: str, **options: Any) -> Rollouts:
+    return read_rollouts(paths, Wanted(numbers=("reward",)), ReadOptions(**{"jobs": 1} | options))
 
 
-def all_lines(parts: list[Part]) -> bytes:
-    return b"".join(line for part in parts for lines in read_batches(part) for line in lines)
+def all_lines(cut: list[Part]) -> bytes:
+    return b"".join(line for part in cut for lines in read_batches(part) for line in lines)
 
 
 # --- a store that, like s3fs and gcsfs, serves ranges of bytes ------------------------------------------------------
@@ -89,20 +87,20 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> type[Bucket]:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "SMALLEST_PART", 10_000)
-    monkeypatch.setattr(sources, "LARGEST_PART", 10_000)
-    monkeypatch.setattr(sources, "READ_BYTES", 4096)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 10_000)
+    monkeypatch.setattr(parts, "LARGEST_PART", 10_000)
+    monkeypatch.setattr(streams, "READ_BYTES", 4096)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_byte_ranges_give_the_lines_of_the_file(bucket: type[Bucket]) -> None:
     data = rows(1000)
     bucket.files["runs/a.jsonl"] = data
-    parts = parts_of(["bucket://runs/a.jsonl"], 4)
-    assert len(parts) > 5
-    assert all_lines(parts) == data
-    assert all(data[part.start - 1 : part.start] in {b"", b"\n"} for part in parts)
-    assert [lines_before(part) for part in parts] == [data[: part.start].count(b"\n") for part in parts]
+    cut = parts_of(["bucket://runs/a.jsonl"], 4)
+    assert len(cut) > 5
+    assert all_lines(cut) == data
+    assert all(data[part.start - 1 : part.start] in {b"", b"\n"} for part in cut)
+    assert [lines_before(part) for part in cut] == [data[: part.start].count(b"\n") for part in cut]
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -129,10 +127,8 @@ def test_a_bad_line_is_named_by_url_and_line(bucket: type[Bucket]) -> None:
 def test_a_store_that_fails_on_the_way_is_no_damaged_file(bucket: type[Bucket], compress: Any) -> None:
     bucket.files["runs/a.jsonl"] = compress(b"".join(rows(1, n * 7919) for n in range(5000)))
     bucket.down_after = len(bucket.files["runs/a.jsonl"]) // 2
-    options = ReadOptions(on_error="skip", jobs=1)
-    fields = Fields("_ng_task_index", "_ng_rollout_index", "agent")
     with pytest.raises(DataError) as caught:
-        read_rows(["bucket://runs/a.jsonl"], fields, options)
+        load("bucket://runs/a.jsonl", on_error="skip")
     assert str(caught.value) == (
         "bucket://runs/a.jsonl: RuntimeError: the store does not answer\n"
         "check the address, the credentials and the network"
@@ -142,8 +138,7 @@ def test_a_store_that_fails_on_the_way_is_no_damaged_file(bucket: type[Bucket], 
 def test_planning_opens_every_shard_once(bucket: type[Bucket]) -> None:
     bucket.files |= {f"runs/{n}.jsonl": rows(10, 10 * n) for n in range(5)}
     paths = expand(["bucket://runs/*.jsonl"])
-    parts = parts_of(paths, 2)
-    assert [part.path for part in parts] == [f"bucket://runs/{n}.jsonl" for n in range(5)] == paths
+    assert [part.path for part in parts_of(paths, 2)] == [f"bucket://runs/{n}.jsonl" for n in range(5)] == paths
     assert len(bucket.fetched) == 5
 
 
@@ -153,14 +148,10 @@ def test_a_folder_stands_for_its_shards(bucket: type[Bucket]) -> None:
     assert expand(["bucket://runs/"]) == ["bucket://runs/a.jsonl.gz", "bucket://runs/b.jsonl"]
 
 
-class _Page:
+class _Page(io.BytesIO):
     """What a web server sends that tells neither a size nor ranges."""
 
     size = None
-
-    def __init__(self, data: bytes) -> None:
-        self._stream = io.BytesIO(data)
-        self.read, self.tell, self.close = self._stream.read, self._stream.tell, self._stream.close
 
     def seek(self, *_: int) -> int:
         raise ValueError("Cannot seek streaming HTTP file")
@@ -172,7 +163,7 @@ def test_a_server_that_tells_no_size_is_read_as_a_stream(
 ) -> None:
     monkeypatch.setattr(bucket, "_open", lambda *_, **__: _Page(compress(rows(50))))
     assert parts_of(["bucket://page.jsonl"], 2)[0].end is None
-    assert len(load("bucket://page.jsonl", jobs=2)) == 50
+    assert len(load("bucket://page.jsonl", jobs=2).masked) == 50
 
 
 # --- fsspec's own file systems --------------------------------------------------------------------------------------
@@ -189,11 +180,11 @@ def memory() -> Iterator[Any]:
 def test_memory(memory: Any) -> None:
     memory.pipe_file("/runs/a.jsonl", rows(30))
     memory.pipe_file("/runs/b.jsonl.gz", gzip.compress(rows(30, 30)))
-    found = load("memory://runs/a.jsonl", "memory://runs/b.jsonl.gz")
-    assert found.sources == ["memory://runs/a.jsonl", "memory://runs/b.jsonl.gz"]
-    assert found.task.values == list(range(60))
-    assert Column.merge(found.numbers["reward"], len(found)).values.sum() == 30
-    assert found.where(45) == "memory://runs/b.jsonl.gz:16"
+    rollouts = load("memory://runs/a.jsonl", "memory://runs/b.jsonl.gz")
+    assert rollouts.origins.sources == ["memory://runs/a.jsonl", "memory://runs/b.jsonl.gz"]
+    assert rollouts.tasks.values == list(range(60))
+    assert rollouts.numbers["reward"].values.sum() == 30
+    assert str(rollouts.location(45)) == "memory://runs/b.jsonl.gz:16"
 
 
 def test_globs_and_folders_in_memory(memory: Any) -> None:
@@ -202,24 +193,20 @@ def test_globs_and_folders_in_memory(memory: Any) -> None:
     expected = ["memory:///runs/a.jsonl", "memory:///runs/b.jsonl"]
     assert expand(["memory://runs/*.jsonl"]) == expected
     assert expand(["memory://runs/"]) == expected
-    assert len(load(*expected[:1])) == 3
+    assert len(load(*expected[:1]).masked) == 3
 
 
 def test_a_table_in_memory(memory: Any, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from rewardcli.reader.parquet import write_table_file
-
     memory.pipe_file("/a.jsonl", rows(9))
-    options = ReadOptions(jobs=1)
-    fields, _, _ = find_fields(["memory://a.jsonl"], options, numbers=None)
     with memory.open("/a.parquet", "wb") as file:
-        write_table_file(read_rows(["memory://a.jsonl"], fields, options), file, tmp_path)
-    found = load("memory://a.parquet")
-    assert arrange(found).n_units == 9
-    assert found.where(4) == "memory://a.parquet:5"
+        write_parquet(load("memory://a.jsonl"), file, tmp_path)
+    rollouts = load("memory://a.parquet")
+    assert rollouts.n_tasks == 9
+    assert str(rollouts.location(4)) == "memory://a.parquet:5"
 
 
-def test_a_place_in_a_remote_file(memory: Any) -> None:
+def test_a_remote_file_can_be_read_from_any_byte_on(memory: Any) -> None:
     data = rows(40)
     memory.pipe_file("/a.jsonl", data)
     memory.pipe_file("/a.jsonl.gz", gzip.compress(data))
@@ -232,29 +219,28 @@ def test_a_place_in_a_remote_file(memory: Any) -> None:
 def test_local_files_by_url(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(rows(5))
     (tmp_path / "b.jsonl").write_bytes(rows(5, 5))
-    found = load(f"file://{tmp_path}/*.jsonl")
-    assert found.sources == [f"file://{tmp_path}/a.jsonl", f"file://{tmp_path}/b.jsonl"]
-    assert found.task.values == list(range(10))
+    rollouts = load(f"file://{tmp_path}/*.jsonl")
+    assert rollouts.origins.sources == [f"file://{tmp_path}/a.jsonl", f"file://{tmp_path}/b.jsonl"]
+    assert rollouts.tasks.values == list(range(10))
 
 
 def test_workers_of_remote_files_are_not_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jsonl").write_bytes(rows(2000))
     expected = load(f"{tmp_path}/a.jsonl")
-    monkeypatch.setattr(sources, "SMALLEST_PART", 30_000)
+    monkeypatch.setattr(parts, "SMALLEST_PART", 30_000)
     monkeypatch.setattr(read, "SMALLEST_SHARED", 0)
-    made: list[bool] = []
+    safe: list[bool] = []
 
-    def make_engine(name: Any, jobs: int, address: str | None, fork_safe: bool) -> engine.Engine:
-        made.append(fork_safe)
-        return engine.make_engine(name, jobs, address, fork_safe)
+    def run(*args: Any, fork_safe: bool, **settings: Any) -> Any:
+        safe.append(fork_safe)
+        return parallel.run(*args, fork_safe=fork_safe, **settings)
 
-    monkeypatch.setattr(read, "make_engine", make_engine)
-    found = load(f"file://{tmp_path}/a.jsonl", jobs=2)  # and this does start two workers
+    monkeypatch.setattr(read, "run", run)
+    rollouts = load(f"file://{tmp_path}/a.jsonl", jobs=2)  # and this does start two workers
     load(f"{tmp_path}/a.jsonl", jobs=1)
-    assert made == [False, True]
-    rewards, wanted = (Column.merge(rows.numbers["reward"], len(rows)).values for rows in (found, expected))
-    np.testing.assert_array_equal(rewards, wanted)
-    np.testing.assert_array_equal(found.lines, expected.lines)
+    assert safe == [False, True]
+    np.testing.assert_array_equal(rollouts.numbers["reward"].values, expected.numbers["reward"].values)
+    assert [rollouts.location(row).line for row in range(2000)] == list(range(1, 2001))
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------

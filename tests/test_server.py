@@ -33,7 +33,8 @@ from rewardcli import (
     UsageError,
     compute_aggregate_metrics,
 )
-from rewardcli.server import create_app, listen, mount_aggregate_metrics
+from rewardcli.nemo_gym.serving import listen
+from rewardcli.server import create_app, mount_aggregate_metrics
 
 WORD = "wörd"
 HOOKS = """
@@ -47,7 +48,7 @@ class Opaque:
     pass
 
 
-class Told(AggregateMetricsMixin):
+class Wishes(AggregateMetricsMixin):
     def compute_metrics(self, tasks):
         wish = tasks[0][0].get("wish")
         self.seen = tasks[0][0]["reward"]
@@ -84,7 +85,7 @@ class Server:
 
     def __init__(self, folder: Path, *options: str, **environment: str) -> None:
         self.log_path = folder / "server.log"
-        (folder / "told.py").write_text(HOOKS, encoding="utf-8")
+        (folder / "wishes.py").write_text(HOOKS, encoding="utf-8")
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rewardcli", "serve", "--port", "0", *options],
@@ -95,12 +96,12 @@ class Server:
             )
         self.client = httpx.Client(timeout=100, trust_env=False)
         for _ in range(400):
-            found = re.search(r"listening on (http://\S+)", self.log())
-            if found or self.process.poll() is not None:
+            match = re.search(r"listening on (http://\S+)", self.log())
+            if match or self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        assert found, self.log()
-        self.url = found[1]
+        assert match, self.log()
+        self.url = match[1]
 
     @property
     def port(self) -> int:
@@ -118,9 +119,9 @@ class Server:
     def memory(self) -> int:
         """The resident memory, in KB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        assert found
-        return int(found[1])
+        match = re.search(r"VmRSS:\s+(\d+)", status)
+        assert match
+        return int(match[1])
 
     def stop(self) -> None:
         self.client.close()
@@ -151,7 +152,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def hooked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("hooked"), "--hooks", "told:Told")
+    server = Server(tmp_path_factory.mktemp("hooked"), "--hooks", "wishes:Wishes")
     yield server
     server.stop()
 
@@ -194,6 +195,16 @@ def test_openapi_describes_both_routes(plain: Server) -> None:
     answer = route["responses"]["200"]["content"]["application/json"]["schema"]
     assert answer == {"$ref": "#/components/schemas/AggregateMetrics"}
     assert plain.client.get(f"{plain.url}/docs").status_code == 200
+
+
+def test_openapi_shows_the_lock_where_a_token_is_needed() -> None:
+    with TestClient(create_app(token=WORD)) as client:
+        headers = {b"Authorization": f"Bearer {WORD}".encode()}
+        description = client.get("/openapi.json", headers=headers).json()
+    assert description["paths"]["/aggregate_metrics"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert description["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert "security" not in description["paths"]["/health"]["get"]
+    assert "security" not in create_app().openapi()["paths"]["/aggregate_metrics"]["post"]
 
 
 def test_answers_as_python_does(plain: Server) -> None:
@@ -256,11 +267,21 @@ def test_odd_data_is_answered(plain: Server, rows: str, key: str, value: float) 
 @pytest.mark.parametrize(
     ("body", "kind", "loc", "message"),
     [
-        (b"", "json_invalid", [0], "not JSON at line 1 column 1: Expecting value"),
-        (b"hello", "json_invalid", [0], "not JSON at line 1 column 1: Expecting value"),
-        (b'{"verify_responses":\n [{]}', "json_invalid", [24], "not JSON at line 2 column 4: Expecting property name"),
-        (b'{"verify_responses": [{"a": 1}', "json_invalid", [30], "not JSON at line 1 column 31: Expecting ','"),
-        (b'{"verify_responses": []} x', "json_invalid", [25], "not JSON at line 1 column 26: Extra data"),
+        (b"", "json_invalid", [0], "not JSON at line 1 column 1: expected a value"),
+        (b"hello", "json_invalid", [0], "not JSON at line 1 column 1: expected a value"),
+        (
+            b'{"verify_responses":\n [{]}',
+            "json_invalid",
+            [24],
+            "not JSON at line 2 column 4: expected a name in double quotes",
+        ),
+        (b'{"verify_responses": [{"a": 1}', "json_invalid", [30], "not JSON at line 1 column 31: expected ',' or ']'"),
+        (
+            b'{"verify_responses": []} x',
+            "json_invalid",
+            [25],
+            "not JSON at line 1 column 26: text after the end of the row",
+        ),
         (b'{"verify_responses": "\xff"}', "json_invalid", [22], "not UTF-8 text at byte 22"),
         (b"[" * 100_000, "json_invalid", [0], "nested too deeply"),
         (b"[]", "dict_type", [], "expected an object, found a list"),
@@ -275,9 +296,9 @@ def test_odd_data_is_answered(plain: Server, rows: str, key: str, value: float) 
 def test_bad_body(plain: Server, body: bytes, kind: str, loc: list[Any], message: str) -> None:
     answer = plain.post(body)
     assert answer.status_code == 422
-    (place,) = answer.json()["detail"]
-    assert (place["type"], place["loc"]) == (kind, ["body", *loc])
-    assert place["msg"].startswith(message)
+    (fault,) = answer.json()["detail"]
+    assert (fault["type"], fault["loc"]) == (kind, ["body", *loc])
+    assert fault["msg"].startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +373,7 @@ def test_other_requests_are_answered_meanwhile(hooked: Server) -> None:
 
 
 def test_overridden_endpoint(serve: Callable[..., Server]) -> None:
-    answer = serve("--hooks", "told:Proxy").ask(rollout(0), rollout(1))
+    answer = serve("--hooks", "wishes:Proxy").ask(rollout(0), rollout(1))
     assert answer.json()["key_metrics"] == {"mean/reward": 1.0, "rows": 2}
 
 
@@ -412,7 +433,7 @@ def test_clients_that_hang_up(serve: Callable[..., Server]) -> None:
 
 
 def test_clients_that_leave_while_they_wait(serve: Callable[..., Server]) -> None:
-    server = serve("--hooks", "told:Told")
+    server = serve("--hooks", "wishes:Wishes")
     body = json.dumps({"verify_responses": [rollout(0, wish="sleep", seconds=0.4)]}).encode()
     head = b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
     began = time.monotonic()
@@ -441,7 +462,7 @@ def test_memory_after_a_thousand_requests(serve: Callable[..., Server]) -> None:
 
 
 def test_sigterm_lets_requests_finish(serve: Callable[..., Server]) -> None:
-    server = serve("--hooks", "told:Told")
+    server = serve("--hooks", "wishes:Wishes")
     answers: list[int] = []
     asking = threading.Thread(
         target=lambda: answers.append(server.ask(rollout(0, wish="sleep", seconds=1.5)).status_code)
@@ -464,7 +485,7 @@ def test_sigterm_lets_requests_finish(serve: Callable[..., Server]) -> None:
 
 def test_largest_body(serve: Callable[..., Server]) -> None:
     server = serve("--max-body", "100000")
-    message = "the body is larger than 100,000 bytes"
+    message, hint = "the body is larger than 100,000 bytes", "send fewer rollouts at a time"
 
     def pieces() -> Iterator[bytes]:
         for _ in range(100):
@@ -472,7 +493,8 @@ def test_largest_body(serve: Callable[..., Server]) -> None:
 
     for body in (b" " * 100_001, b" " * 20_000_000, pieces()):
         answer = server.post(body)
-        assert (answer.status_code, answer.json()["detail"]["message"]) == (413, message)
+        assert answer.status_code == 413
+        assert answer.json()["detail"] == {"type": "BodyTooLarge", "message": message, "hint": hint}
     # This client sends its whole body before it looks for an answer.
     simple = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     simple.request("POST", "/aggregate_metrics", b" " * 20_000_000)
@@ -544,7 +566,7 @@ def test_refuses_to_start() -> None:
     assert "Error: the token is empty" in message
     status, message = run("--hooks", "nowhere:Class")
     assert status == 1
-    assert "Error: --hooks: no module 'nowhere'" in message
+    assert "Error: hooks: there is no module 'nowhere'" in message
 
 
 def test_port_in_use() -> None:
@@ -563,7 +585,7 @@ def test_extra_missing(name: str) -> None:
     assert 'pip install "rewardcli[serve]"' in message
 
 
-# --- in an app of one's own -----------------------------------------------------------------------------------------
+# --- in another app -------------------------------------------------------------------------------------------------
 
 
 class Counting(AggregateMetricsMixin):

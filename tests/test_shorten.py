@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli.reader import layout, shorten
-from rewardcli.reader.columns import ChunkBuilder, Fields
+from rewardcli.reader.chunks import ChunkBuilder
+from rewardcli.reader.fields import Fields
 from rewardcli.reader.shorten import shortened
 
 NASTY = st.text(alphabet='a"\\[]{},: \u00e9\n', max_size=12)
@@ -56,7 +57,7 @@ def test_an_array_that_counts_is_kept_whole(field: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(shorten, "_LONG_GAP", 100)
     ids = [list(range(k, 400 + k)) for k in (0, 0, 1)]
     rows = [json.dumps({"t": 1, "answer": i, "prompt": {"ids": i}, "pad": list(range(500))}).encode() for i in ids]
-    builder = ChunkBuilder(Fields("t", None, "agent", answers=(field,)))
+    builder = ChunkBuilder(Fields("t", "i", "agent", answers=(field,)))
     decoded, _ = builder.layout.decode(rows)
     builder.add(decoded, range(1, 4))
-    assert builder.chunk("x", 3).labels[field].codes.tolist() == [0, 0, 1]
+    assert builder.chunk("x", 3).rows.labels[field].codes.tolist() == [0, 0, 1]

@@ -1,9 +1,8 @@
-"""The command line: options, one small function a command, one error boundary, the exit statuses.
+"""The command line: options, one small file per command, one error boundary, the exit statuses.
 
-Only typer is imported here; a command imports what it needs when it runs.
+Only typer is imported at the start; a command imports what it needs when it runs.
 """
 
-from . import commands
 from .app import app, main
 
-__all__ = ["app", "commands", "main"]
+__all__ = ["app", "main"]

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -15,19 +16,26 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
-from ..errors import RewardcliError
+from ..errors import RewardcliError, UsageError
 from .coercion import PlainValues
-from .options import Output, Reading, Scoring
+from .commands import COMMANDS
+from .options import Output, Reading, Scoring, spell
 
 __all__ = ["app", "command", "main"]
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
+_HELP = {"help_option_names": ["-h", "--help"]}
 _GROUPS = (Reading, Scoring, Output)
+
+
+def _spell_option(name: str, value: str | None) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value}"
 
 
 @contextmanager
 def _boundary() -> Iterator[None]:
-    """Turns what goes wrong into a message and an exit status."""
+    """Turn what goes wrong into a message and an exit status."""
     try:
         try:
             yield
@@ -37,8 +45,8 @@ def _boundary() -> Iterator[None]:
         sys.stdout.flush()
     except RewardcliError as error:
         print(f"Error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
+        if hint := error.hint_for(spell):
+            print(f"Hint: {hint}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -57,16 +65,36 @@ def _boundary() -> Iterator[None]:
 
 
 def _give_up_output() -> None:
-    """Lets what is still buffered vanish: it cannot be written, and the interpreter would complain when it ends."""
+    """Let what is still buffered vanish: it cannot be written, and the interpreter would complain when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Command(PlainValues, TyperCommand):
     """One command."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # The last of repeated values wins, as is usual; not where somebody may have meant a list.
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in given:
+            if parameter.name in _ONCE and given.count(parameter) > 1:
+                raise UsageError(f"{parameter.opts[0]} is given {given.count(parameter)} times", "give it once")
+        return super().parse_args(ctx, args)
+
+
+_ONCE = {"answer_key", "agent", "k"}
+
 
 class _Group(PlainValues, TyperGroup):
-    """The commands within the one error boundary."""
+    """The commands, each loaded when it is asked for, within the one error boundary."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module = import_module(f".commands.{COMMANDS[cmd_name]}", __package__)
+            self.commands[cmd_name] = getattr(module, COMMANDS[cmd_name])
+        return super().get_command(ctx, cmd_name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _boundary():
@@ -84,7 +112,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 1 bad data or files, 2 bad usage, 130 interrupted, 141 pipe closed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP,
 )
 
 
@@ -103,10 +131,10 @@ def _root(
     pass
 
 
-def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers a command, whose parameters that are groups of options stand for the options in them."""
+def command(name: str) -> Callable[[Callable[..., None]], Any]:
+    """Make a command of a function, whose parameters that are groups of options stand for the options in them."""
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
+    def make(function: Callable[..., None]) -> Any:
         hints = get_type_hints(function, include_extras=True)
         groups = {key: hint for key, hint in hints.items() if hint in _GROUPS}
         parameters: list[inspect.Parameter] = []
@@ -132,10 +160,11 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         call.__doc__ = function.__doc__
-        app.command(name or function.__name__, cls=_Command)(call)
-        return function
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=_HELP)
+        alone.command(name, cls=_Command)(call)
+        return typer.main.get_command(alone)
 
-    return register
+    return make
 
 
 class _Ended(BaseException):

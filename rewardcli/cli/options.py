@@ -1,7 +1,11 @@
-"""The options that several commands share, in groups, each declared once."""
+"""The options that several commands share, each declared once, and what they come to inside."""
 
 import dataclasses
-from collections.abc import Sequence
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,28 +13,78 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import UsageError
+from ..output import FORMATS
 
 if TYPE_CHECKING:
-    from ..output import Report
-    from ..passk import ScoreSpec
-    from ..reader import ReadOptions
+    from ..analyses.passk import Question
+    from ..metrics import Metric
+    from ..output.console import Console
+    from ..output.files import Destination
+    from ..reader.options import ReadOptions
+    from ..results import Result
 
-__all__ = ["OUTPUT", "READING", "SCORING", "FileForm", "Output", "Reading", "Scoring", "option"]
-
-
-class FileForm(StrEnum):
-    """The forms in which results are written to files; typer takes no list of literals."""
-
-    json = "json"
-    csv = "csv"
-
+__all__ = [
+    "HOOKS",
+    "KS",
+    "METRICS",
+    "OUTPUT",
+    "READING",
+    "SCORING",
+    "Output",
+    "Reading",
+    "Scoring",
+    "Session",
+    "option",
+    "shown_as",
+    "spell",
+]
 
 READING, SCORING, OUTPUT = "Reading", "Scoring", "Output"
+STDIN = "-"
+
+if TYPE_CHECKING:
+    FormatName = str
+    FileFormat = str
+else:
+    FormatName = Literal[tuple(FORMATS)]
+    # Typer takes no list of literals.
+    FileFormat = StrEnum("FileFormat", {name: name for name, row in FORMATS.items() if row.suffix})
 
 
 def option(panel: str, *names: str, **settings: Any) -> Any:
-    """An option, in one of the panels of the help."""
+    """Make an option, in one of the panels of the help."""
     return typer.Option(*names, rich_help_panel=panel, **settings)
+
+
+def spell(setting: str, value: str | None) -> str:
+    """A setting as the option that sets it."""
+    name = f"--{setting.replace('_', '-')}"
+    return name if value is None else f"{name} {shlex.quote(value)}"
+
+
+def _metric_names() -> list[str]:
+    from ..metrics import REGISTRY
+
+    return [*dict.fromkeys(metric.name for metric in REGISTRY), "all"]
+
+
+KS = Annotated[str | None, option(SCORING, "--k", help="Only these k, for example 1,2,4,8.", show_default="all")]
+METRICS = Annotated[
+    list[str] | None,
+    option(
+        SCORING,
+        "--metric",
+        help="Compute this metric (pass@k, pass^k, …, or all); repeatable.",
+        show_default="those of NeMo Gym",
+        autocompletion=_metric_names,
+    ),
+]
+HOOKS = Annotated[
+    str | None,
+    typer.Option(
+        help="module:Class deriving from AggregateMetricsMixin, from the working directory or the environment."
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +105,12 @@ class Reading:
     rollout_key: Annotated[
         str | None, option(READING, help="Field of the rollout index.", show_default="_ng_rollout_index")
     ] = None
-    agent_key: Annotated[
-        str | None, option(READING, help="Field of the agent's name.", show_default="agent_ref.name")
-    ] = None
-    agent: Annotated[str | None, option(READING, help="Keep the rollouts of this agent only.")] = None
+    agent_key: Annotated[str | None, option(READING, help="Field of the agent's name.", show_default="NeMo Gym's")] = (
+        None
+    )
+    agent: Annotated[str | None, option(READING, help="Keep only the rollouts of this agent.")] = None
     on_error: Annotated[
-        Literal["error", "skip"], option(READING, help="What to do with a line that is no rollout.")
+        Literal["error", "skip"], option(READING, help="What to do with a line that is not a rollout.")
     ] = "error"
     max_errors: Annotated[int, option(READING, min=0, help="How many such lines may be skipped.")] = 100
     duplicates: Annotated[
@@ -66,7 +120,12 @@ class Reading:
     jobs: Annotated[
         int | None,
         option(
-            READING, "--jobs", "-j", min=1, help="Worker processes; 1 stays in one process.", show_default="the cores"
+            READING,
+            "--jobs",
+            "-j",
+            min=1,
+            help="Worker processes; 1 stays in one process.",
+            show_default="one per core",
         ),
     ] = None
     engine: Annotated[Literal["local", "ray"], option(READING, help="Where the workers run.")] = "local"
@@ -78,20 +137,25 @@ class Reading:
         Raises:
             UsageError: An address is given where no cluster is asked for.
         """
-        from ..reader import ReadOptions
+        from ..reader.options import ReadOptions
 
         if self.ray_address and self.engine != "ray":
             raise UsageError("--ray-address joins a cluster only with --engine ray", "add it, or leave the address out")
-        return ReadOptions(
-            self.task_key,
-            self.rollout_key,
-            self.agent_key,
-            self.on_error,
-            self.max_errors,
-            self.jobs,
-            self.engine,
-            self.ray_address,
-        )
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del values["rollouts"]
+        return ReadOptions(**values)
+
+    def is_metrics_file(self) -> bool:
+        """Whether a file of metrics is named rather than rollouts.
+
+        Raises:
+            UsageError: One is named beside others.
+        """
+        if not any(path.endswith(".json") for path in self.rollouts):
+            return False
+        if len(self.rollouts) > 1:
+            raise UsageError("a metrics file is read alone", "name one .json file, or rollouts")
+        return True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +166,6 @@ class Scoring:
         list[str] | None,
         option(
             SCORING,
-            "--score",
             help="NAME, NAME=FIELD or NAME=FIELD>=VALUE (also >, <, <=, ==); repeatable.",
             show_default="accuracy=reward",
         ),
@@ -111,66 +174,117 @@ class Scoring:
         str | None, option(SCORING, help="Field of the answer: adds majority@k and the score no_answer.")
     ] = None
 
-    def specs(self) -> "list[ScoreSpec]":
-        """The scores that are asked for."""
-        from ..passk import ScoreSpec
+    def question(self, metrics: Sequence[str] | None = None, ks: str | None = None) -> "Question":
+        """What is asked of the rollouts.
+
+        Raises:
+            UsageError: Two scores have one name, a metric is not known, or the k are not numbers.
+        """
+        from ..analyses.passk import Question
+        from ..scores import ScoreSpec
 
         specs = [ScoreSpec.parse(text) for text in self.score or ["accuracy=reward"]]
         names = [spec.name for spec in specs]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UsageError(f"two scores are named '{twice}'", "give each --score a name of its own")
-        return specs
+        return Question(specs, self.answer_key, _parse_metrics(metrics), _parse_ks(ks))
+
+
+def _parse_metrics(names: Sequence[str] | None) -> "list[Metric] | None":
+    from ..metrics import metrics_named
+
+    try:
+        return metrics_named(names) if names else None
+    except KeyError as error:
+        raise UsageError(
+            f"there is no metric '{error.args[0]}'", f"the metrics are {', '.join(_metric_names())}"
+        ) from None
+
+
+def _parse_ks(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    ks = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("0*[1-9][0-9]*", part) for part in ks):
+        raise UsageError(f"--k '{text}' is not a list of whole numbers from 1 on", "for example: --k 1,2,4,8")
+    return sorted({int(part) for part in ks})
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Where results go, and in which form."""
+    """Where results go, and in which format."""
 
-    format: Annotated[
-        Literal["table", "json", "csv", "md"], option(OUTPUT, "--format", "-f", help="Form on standard output.")
-    ] = "table"
-    write: Annotated[
-        list[FileForm] | None,
-        option(OUTPUT, "--write", help="Also write a file beside the rollouts; repeatable."),
-    ] = None
+    format: Annotated[FormatName, option(OUTPUT, "--format", "-f", help="Format on standard output.")] = "table"
+    write: Annotated[list[FileFormat] | None, option(OUTPUT, help="Also write a file of this format; repeatable.")] = (
+        None
+    )
     output_dir: Annotated[
         Path | None,
         option(OUTPUT, file_okay=False, help="Where files are written.", show_default="beside the rollouts"),
     ] = None
     quiet: Annotated[bool, option(OUTPUT, "--quiet", "-q", help="No notes on standard error.")] = False
 
-    def note(self, text: str) -> None:
-        """Tells the user something, unless they want none of it."""
-        if not self.quiet:
-            from ..output import note
+    @contextmanager
+    def session(self, sources: Sequence[str] = ()) -> "Iterator[Session]":
+        """What a command has to do with besides its work.
 
-            note(text)
+        Args:
+            sources: What is read.
+        """
+        from ..output.console import Console
 
-    def place(self, sources: Sequence[str]) -> tuple[Path, str]:
-        """The folder and the stem of what is written for these sources."""
-        from ..reader.sources import is_remote, output_stem, read_once
-
-        alone = sources[0] if len(sources) == 1 else None
-        if alone and (read_once(alone) or Path(alone).is_dir()):
-            alone = None
-        stem = output_stem(alone) if alone else "rollouts"
-        beside = Path(alone).parent if alone and not is_remote(alone) else Path()
-        return self.output_dir or beside, stem
-
-    def prepare(self, sources: Sequence[str]) -> tuple[Path, str]:
-        """The same place, after a look whether it can be written to: better now than when everything has been read."""
-        from ..files import make_sure_of_folder
-
-        folder, stem = self.place(sources)
-        make_sure_of_folder(folder)
-        return folder, stem
-
-    def emit(self, report: "Report", sources: Sequence[str], name: str) -> None:
-        """Shows a report, and writes it if that is wanted."""
-        from ..output import show, write_report
-
+        console = Console(spell=spell, quiet=self.quiet)
+        session = Session(console, sources, self)
         if self.write:
-            folder, stem = self.place(sources)
-            for path in write_report(report, self.write, folder, f"{stem}_{name}"):
-                self.note(f"wrote {path}")
-        show(report, self.format)
+            session.destination()  # rather now than when everything has been read
+        try:
+            yield session
+        finally:
+            if console.bar is not None:
+                console.end()
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """Whoever is told of notes and progress, and where results go.
+
+    Attributes:
+        console: The listener.
+        sources: What is read.
+        output: The options.
+    """
+
+    console: "Console"
+    sources: Sequence[str]
+    output: Output
+
+    def destination(self) -> "Destination":
+        """Where files are written; it is tried whether they can be."""
+        from ..output.files import Destination, ensure_writable
+        from ..reader import beside
+
+        folder, stem = beside(self.sources)
+        destination = Destination(self.output.output_dir or folder, stem)
+        ensure_writable(destination.folder)
+        return destination
+
+    def emit(self, result: "Result") -> None:
+        """Show a result, and write it if that is wanted."""
+        if self.output.write:
+            from ..output.files import write_result
+
+            for path in write_result(result, list(map(str, self.output.write)), self.destination()):
+                self.console.note("wrote", f"wrote {path}")
+        chosen = FORMATS[self.output.format]
+        text = chosen.text(result)
+        if chosen.suffix and hasattr(sys.stdout, "buffer"):  # what programs read is UTF-8, whatever the terminal is
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+        else:
+            sys.stdout.write(text)
+
+
+def shown_as(name: str, reading: Reading) -> str:
+    """What a result is called above its table: the analysis, and what was read."""
+    names = ["<stdin>" if path == STDIN else path for path in reading.rollouts[:3]]
+    return f"{name} · {', '.join(names)}{', …' if len(reading.rollouts) > 3 else ''}"

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..metrics.moments import Moments, pooled_task_values
     from .again import (
         RunNoise,
         again_interval,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
         t_interval,
     )
     from .means import Estimates, Interval, estimates, interval, per_look
-    from .moments import Moments, pooled_task_values
     from .notes import cluster_note, few_tasks_note, noise_note, run_effect_note, single_draw_note
     from .planning import (
         Components,
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from .signs import sign_flip_p
 
 _HOMES = {
-    "again": (
+    "..metrics.moments": ("Moments", "pooled_task_values"),
+    ".again": (
         "RunNoise",
         "again_interval",
         "again_mean",
@@ -76,8 +77,8 @@ _HOMES = {
         "noise_share",
         "subset_variances",
     ),
-    "clusters": ("Clusters", "cluster_codes"),
-    "comparison": (
+    ".clusters": ("Clusters", "cluster_codes"),
+    ".comparison": (
         "Comparison",
         "Verdict",
         "benjamini_hochberg",
@@ -87,8 +88,8 @@ _HOMES = {
         "pseudo_difference",
         "unpaired",
     ),
-    "gates": ("Evidence", "Judgement", "Requirement", "State", "exit_status", "judge", "too_few_joined"),
-    "intervals": (
+    ".gates": ("Evidence", "Judgement", "Requirement", "State", "exit_status", "judge", "too_few_joined"),
+    ".intervals": (
         "BetaMean",
         "HallMean",
         "MeanKnowledge",
@@ -97,10 +98,9 @@ _HOMES = {
         "hall_interval",
         "t_interval",
     ),
-    "means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
-    "moments": ("Moments", "pooled_task_values"),
-    "notes": ("cluster_note", "few_tasks_note", "noise_note", "run_effect_note", "single_draw_note"),
-    "planning": (
+    ".means": ("Estimates", "Interval", "estimates", "interval", "per_look"),
+    ".notes": ("cluster_note", "few_tasks_note", "noise_note", "run_effect_note", "single_draw_note"),
+    ".planning": (
         "Components",
         "PassComponents",
         "best_rollouts",
@@ -114,8 +114,8 @@ _HOMES = {
         "tasks_to_decide",
         "tasks_to_detect",
     ),
-    "quantiles": ("WoodruffQuantile", "quantile_interval", "woodruff"),
-    "signs": ("sign_flip_p",),
+    ".quantiles": ("WoodruffQuantile", "quantile_interval", "woodruff"),
+    ".signs": ("sign_flip_p",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -188,7 +188,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'rewardcli.estimate' has no attribute '{name}'")
-    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    value = getattr(import_module(_HOME_OF[name], __name__), name)
     globals()[name] = value
     return value
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Floats, Ints, Mask
 from ..hypergeometric import greatest, probability
-from .arrays import Floats, Ints, Mask
 from .intervals import BetaMean
 
 __all__ = [

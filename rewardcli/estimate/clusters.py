@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, Ints
+from ..arrays import Floats, Ints
+from ..metrics.moments import Moments
 from .distributions import normal_quantile, t_quantile
-from .moments import Moments
 
 __all__ = ["Clusters", "cluster_codes"]
 

@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats
+from ..arrays import Floats
+from ..metrics.moments import Moments
 from .clusters import Clusters, cluster_codes
 from .distributions import normal_quantile, t_quantile
 from .intervals import MeanKnowledge, StudentMean
-from .means import Estimates, Method, estimates
-from .moments import Moments
+from .means import Estimates, Method, all_bounded, estimates
 from .signs import sign_flip_p
 
 __all__ = [
@@ -166,8 +166,10 @@ def paired(
         raise ValueError(
             "the exact test needs as many rollouts of every task on both sides: the two sides are not exchangeable"
         )
-    moments = Moments.of(d[held])
-    known = paired_mean(moments, bounded=bounded, draws=1 if method == "exact" else draws, clusters=sums)
+    moments, largest = Moments.of(d[held]), np.abs(d[held]).max(initial=0.0)
+    known = paired_mean(
+        moments, bounded=bounded, draws=1 if method == "exact" else draws, largest=largest, clusters=sums
+    )
     plain_error, se = _scalar(_plain_error(moments, sums)), _scalar(known.se)
     lower, upper = (_scalar(bound) for bound in known.bounds(confidence))
     n, p, how = int(moments.count[0]), _two_sided(known), ""
@@ -195,7 +197,12 @@ def paired(
 
 
 def paired_mean(
-    moments: Moments, *, bounded: bool = True, draws: ArrayLike = 1, clusters: Clusters | None = None
+    moments: Moments,
+    *,
+    bounded: bool = True,
+    draws: ArrayLike = 1,
+    largest: ArrayLike = 1.0,
+    clusters: Clusters | None = None,
 ) -> StudentMean:
     """What is known of K mean differences at once, by the rule of `paired`.
 
@@ -206,6 +213,7 @@ def paired_mean(
         moments: Of the differences, candidate less baseline.
         bounded: Whether the values compared can only lie between 0 and 1.
         draws: min ⌊n/k⌋ over all tasks and both sides; a number, or shape (K,).
+        largest: max|d| over all tasks; a number, or shape (K,).
         clusters: Sums of the differences by cluster, where tasks come in families.
     """
     n = np.where(moments.count > 1, moments.count, np.nan).astype(np.float64)
@@ -219,7 +227,6 @@ def paired_mean(
         effect = np.where(alone, 1.0, np.maximum(ratio, 1.0))
     if not bounded:
         return StudentMean(moments.mean, plain, df)
-    largest = np.where(np.isnan(n), 0.0, np.maximum(np.abs(moments.low), np.abs(moments.high)))
     spread = pseudo_difference(moments.count, draws, largest)
     middle = moments.total / (n + 1.0)
     square = ((moments.squares + spread**2) / (n + 1.0) - middle**2) / (n + 2.0)
@@ -344,7 +351,10 @@ def unpaired(
     (0.2, -0.0178, 0.4285, 'unclear')
     """
     sides = [side if isinstance(side, Moments) else Moments.of(side) for side in (baseline, candidate)]
-    bounded = all(side.bounded for side in sides) if bounded is None else bounded
+    if bounded is None:
+        if isinstance(baseline, Moments) or isinstance(candidate, Moments):
+            raise TypeError("moments do not show whether values are bounded: say whether they are")
+        bounded = all_bounded(baseline) and all_bounded(candidate)
     a, b = (estimates(side, bounded=bounded, confidence=confidence, method=method) for side in sides)
     errors = np.array([float(side.variance[0]) / max(float(side.n[0]), 1.0) for side in (a, b)])
     counts = np.array([int(a.n[0]), int(b.n[0])])

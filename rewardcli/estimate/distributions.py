@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats
+from ..arrays import Floats
 
 __all__ = ["beta_above", "beta_below", "beta_quantile", "f_above", "normal_quantile", "t_below", "t_quantile"]
 

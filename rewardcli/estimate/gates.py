@@ -170,7 +170,7 @@ def judge(cases: Sequence[tuple[Requirement, Evidence]]) -> list[Judgement]:
         One judgement for each, in the same order.
 
     >>> from rewardcli.estimate import Moments, estimates
-    >>> found = estimates(Moments.of([1.0] * 74 + [0.0] * 26))
+    >>> found = estimates(Moments.of([1.0] * 74 + [0.0] * 26), bounded=True)
     >>> [judge([(Requirement(">=", bound), Evidence.of_mean(found, 0, 0.95))])[0].state for bound in (0.6, 0.7, 0.9)]
     ['PASS', 'INCONCLUSIVE', 'FAIL']
     """

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats
+from ..arrays import Floats
 from .distributions import beta_below, beta_quantile, t_below, t_quantile
 
 __all__ = [

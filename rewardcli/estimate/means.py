@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, Ints
+from ..arrays import Floats, Ints
+from ..metrics.moments import Moments
 from .clusters import Clusters, cluster_codes
 from .intervals import BetaMean, HallMean, MeanKnowledge, StudentMean
-from .moments import Moments
 
-__all__ = ["Estimates", "Interval", "Method", "estimates", "interval", "per_look"]
+__all__ = ["Estimates", "Interval", "Method", "all_bounded", "estimates", "interval", "per_look"]
 
 Method = Literal["auto", "exact", "t"]
 
@@ -107,7 +107,7 @@ class Estimates:
 def estimates(
     moments: Moments,
     *,
-    bounded: bool | None = None,
+    bounded: bool,
     confidence: float = 0.95,
     method: Method = "auto",
     clusters: Clusters | None = None,
@@ -116,7 +116,7 @@ def estimates(
 
     Args:
         moments: Sums over the tasks.
-        bounded: Whether the values can only lie between 0 and 1; if not given, whether those seen do.
+        bounded: Whether the values can only lie between 0 and 1.
         confidence: Between 0.5 and 1.
         method: "auto": the Beta interval for bounded values, Hall's for others, Student's t for others in clusters.
             "exact": for bounded values the wider interval that holds its level at any truth. "t": Student's t for all.
@@ -127,7 +127,6 @@ def estimates(
     """
     if not 0.5 <= confidence < 1.0:
         raise ValueError(f"confidence is {confidence}; it must lie between 0.5 and 1, as in 0.95")
-    bounded = moments.bounded if bounded is None else bounded
     enough = np.where(moments.count >= 2, moments.count, np.nan).astype(np.float64)
     se, df, share = moments.standard_error, enough - 1.0, np.ones(len(enough))
     if clusters is not None:
@@ -198,12 +197,20 @@ def interval(
     values = np.asarray(values_by_task, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"values_by_task has {values.ndim} dimensions; give one value per task")
+    if bounded is None:
+        bounded = all_bounded(values)
     sums = None
     if clusters is not None:
         if len(clusters) != len(values):
             raise ValueError(f"{len(clusters)} clusters for {len(values)} tasks; give one per task")
         sums = Clusters.of(values, cluster_codes(clusters))
     return estimates(Moments.of(values), bounded=bounded, confidence=confidence, method=method, clusters=sums).at(0)
+
+
+def all_bounded(values: ArrayLike) -> bool:
+    """Whether all values lie between 0 and 1, as far as there are any."""
+    table = np.asarray(values, dtype=np.float64)
+    return not bool(((table < 0.0) | (table > 1.0)).any())
 
 
 def per_look(confidence: float, looks: int) -> float:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..hypergeometric import probability
 from .again import draw_variances, subset_variances
-from .arrays import Floats, Ints
 from .comparison import pseudo_difference
 from .distributions import f_above, normal_quantile, t_quantile
 

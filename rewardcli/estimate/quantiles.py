@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Floats, Ints
+from ..arrays import Floats, Ints
+from ..metrics.moments import Moments, pooled_task_values
 from .clusters import Clusters, cluster_codes
 from .distributions import beta_above, beta_below, beta_quantile, normal_quantile, t_quantile
 from .means import Interval
-from .moments import Moments, pooled_task_values
 
 __all__ = ["WoodruffQuantile", "quantile_interval", "woodruff"]
 

@@ -1,13 +1,12 @@
 """Which keys of a row are read, and the msgspec type that decodes just these and skips the rest.
 
 A layout is a tree of the JSON keys that matter. Where every number is wanted its names are not known in advance:
-then the tree learns. An unknown key, or a value of a form that its key never had, makes decoding fail; the row is
-parsed whole once, the tree grows, and the type is made anew.
+then the tree learns. An unknown key, or a value of a type that its key never had, makes decoding fail; the row is
+parsed whole once, the tree grows, and the msgspec type is built again.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, reduce
@@ -15,18 +14,18 @@ from operator import or_
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
-from ..table import BOOLEAN, FLOAT, INTEGER, NULL
+from ..rollouts import BOOLEAN, FLOAT, INTEGER, NULL
+from .jsonrow import UNDECODABLE, UNSET, RowError, load_row, look_up
 from .shorten import LONG_ROW, shortened
 
-__all__ = ["NO_NUMBER", "UNNAMEABLE", "UNSET", "Layout", "RowColumns", "load_row", "look_up", "without_surrogates"]
+__all__ = ["NO_NUMBER", "UNNAMEABLE", "BadLine", "Layout", "RowColumns"]
 
-Form = int | str
+JsonType = int | str
 
-# The forms that values have, by their Python types. What a caller in Python gives may have any other type.
+# The types of JSON, by those of Python. What a caller in Python gives may have any other type.
 _TEXT, _LIST, _OBJECT, _OTHER = "text", "list", "object", "other"
-_FORM_OF: dict[type, Form] = {
+_JSON_TYPE_OF: dict[type, JsonType] = {
     int: INTEGER,
     float: FLOAT,
     bool: BOOLEAN,
@@ -36,15 +35,16 @@ _FORM_OF: dict[type, Form] = {
     dict: _OBJECT,
 }
 # msgspec makes floats of integers where it is told to expect only floats.
-_TYPE_OF: dict[Form, Any] = {INTEGER: int, FLOAT: int | float, BOOLEAN: bool, _TEXT: str, NULL: None}
+_TYPE_OF: dict[JsonType, Any] = {INTEGER: int, FLOAT: int | float, BOOLEAN: bool, _TEXT: str, NULL: None}
 _NUMBERS = {INTEGER, FLOAT, BOOLEAN, _OTHER}
+BadLine = RowError | None  # None for a line that is blank
+
 _SCALAR = bool | int | float | str | None
 # A list as the value of a field that matters: skipped, as every list is, but seen to be there.
 _SkippedList = msgspec.defstruct("SkippedList", [], array_like=True, frozen=True, gc=False)
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-# Stands for a number that is not there: a NaN, so that a column with gaps is still one of floats. Told from any other
-# NaN by identity.
+# Stands for a number that is not there: a NaN, so that a column with gaps is still one of floats. Its identity tells it
+# from any other NaN.
 NO_NUMBER = float("nan")
 
 # Rebuilding the type pays while rows share their keys. A file that goes on teaching keys, batch after batch, is parsed
@@ -59,7 +59,7 @@ UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 class _Node:
     """One key: whether its value is kept, and which keys below it matter."""
 
-    __slots__ = ("attribute", "children", "forms", "get", "kept", "learns", "met", "struct")
+    __slots__ = ("attribute", "children", "get", "kept", "learns", "met", "struct", "types")
 
     def __init__(self, attribute: str = "", learns: bool = False) -> None:
         self.attribute = attribute
@@ -68,7 +68,7 @@ class _Node:
         self.met: dict[str, None] = {}
         self.kept = False
         self.learns = learns
-        self.forms: set[Form] = set()
+        self.types: set[JsonType] = set()
         self.struct: Any = None
 
     def child(self, key: str) -> _Node:
@@ -81,7 +81,7 @@ class _Node:
         return all(not UNNAMEABLE.search(key) and child.nameable() for key, child in self.children.items())
 
     def build(self) -> Any:
-        """Makes the type of the value that this key has."""
+        """Build the type of the value that this key has."""
         for child in self.children.values():
             child.build()
         self.struct = msgspec.defstruct(
@@ -99,11 +99,11 @@ class _Node:
             return Any
         if self.has_fields():
             return self.struct | _SCALAR | list
-        found = [_TYPE_OF[form] for form in _TYPE_OF if form in self.forms]
-        found += [self.struct] if _OBJECT in self.forms else []
+        types = [_TYPE_OF[json_type] for json_type in _TYPE_OF if json_type in self.types]
+        types += [self.struct] if _OBJECT in self.types else []
         # Skipping a list takes a type that excludes that of an object; then the list is parsed.
-        found += [(list if _OBJECT in self.forms else _SkippedList)] if _LIST in self.forms else []
-        return reduce(or_, found)
+        types += [(list if _OBJECT in self.types else _SkippedList)] if _LIST in self.types else []
+        return reduce(or_, types)
 
     def default(self) -> Any:
         return UNSET if self.kept else self.struct() if self.has_fields() else NO_NUMBER
@@ -114,20 +114,20 @@ class _Node:
 
     def may_be_number(self) -> bool:
         """Whether the decoder lets numbers pass here."""
-        return self.kept or self.has_fields() or not self.forms.isdisjoint(_NUMBERS)
+        return self.kept or self.has_fields() or not self.types.isdisjoint(_NUMBERS)
 
-    def only_kind(self) -> int | None:
-        """What every value is that the decoder lets pass here; None if that is not told by its type."""
+    def only_state(self) -> int | None:
+        """What every value is that the decoder lets pass here; None if its type does not say."""
         if self.kept or self.has_fields():
             return None
-        return INTEGER if self.forms == {INTEGER} else BOOLEAN if self.forms == {BOOLEAN} else None
+        return INTEGER if self.types == {INTEGER} else BOOLEAN if self.types == {BOOLEAN} else None
 
     def learn(self, value: Any) -> bool:
-        """Takes note of a value that stands here; tells whether that was news."""
-        form = _FORM_OF.get(type(value), _OTHER)
-        news = not (form in self.forms or self.kept or self.has_fields())
-        self.forms.add(form)
-        if form != _OBJECT:
+        """Take note of a value that stands here; says whether that was news."""
+        json_type = _JSON_TYPE_OF.get(type(value), _OTHER)
+        news = not (json_type in self.types or self.kept or self.has_fields())
+        self.types.add(json_type)
+        if json_type != _OBJECT:
             return news
         if self.learns:
             for key, item in value.items():
@@ -192,41 +192,40 @@ class Layout:
         return list(node.met | dict.fromkeys(node.children))
 
     def numbers(self, *path: str, everything: bool = False) -> dict[str, int | None]:
-        """Those of them whose values may be numbers (or all), and the kind of number that all values are, if one."""
+        """Those of them whose values may be numbers (or all), and the state of all values, if it is one."""
         children = self._node(path).children
         return {
-            name: children[name].only_kind()
+            name: children[name].only_state()
             for name in self.names(*path)
             if everything or children[name].may_be_number()
         }
 
     def learn(self, rows: Iterable[Any]) -> bool:
-        """Takes note of the keys of rows that are dicts; tells whether there was news."""
+        """Take note of the keys of rows that are dicts; says whether there was news."""
         news, known = False, self._count_met()
         for row in rows:
             news |= self._root.learn(row)
             if known != (known := self._count_met()):
-                found = (look_up(row, path) for path in self._learns)
-                self.orders.append(
-                    tuple(dict.fromkeys(key for keys in found if isinstance(keys, dict) for key in keys))
-                )
+                objects = (look_up(row, path) for path in self._learns)
+                keys = (key for inner in objects if isinstance(inner, dict) for key in inner)
+                self.orders.append(tuple(dict.fromkeys(keys)))
         return news
 
     def _count_met(self) -> int:
         return sum(len(self._node(path).met) for path in self._learns)
 
-    def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
-        """Decodes lines into rows.
+    def decode(self, lines: list[bytes]) -> tuple[list[Any], dict[int, BadLine]]:
+        """Decode lines into rows.
 
         Returns:
-            The rows (None for a line without one); and by position the reason why a line is no row ("" if it is blank).
+            The rows (None for a line without one); and by position why a line is not a row.
         """
         short = self._without_long_arrays(lines)
-        found = self._decode_lines(short, lines)
-        if short is not lines and self._keeps_array(found[0]):
+        rows, bad = self._decode_lines(short, lines)
+        if short is not lines and self._keeps_array(rows):
             self._shortens = False  # an array is a value that counts
-            found = self._decode_lines(lines, lines)
-        return found
+            rows, bad = self._decode_lines(lines, lines)
+        return rows, bad
 
     def _without_long_arrays(self, lines: list[bytes]) -> list[bytes]:
         """The lines to decode: shortened while that makes them much shorter, else as they are."""
@@ -241,11 +240,11 @@ class Layout:
         columns = self.columns(rows)
         return any(isinstance(value, (list, dict)) for path in self._kept for value in columns[path])
 
-    def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, str]]:
+    def _decode_lines(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, BadLine]]:
         if not self._learning and not self._as_dicts:
             try:
                 rows = list(map(self._decode, short))
-            except _UNDECODABLE:
+            except UNDECODABLE:
                 pass
             else:
                 self._rebuilds = max(self._rebuilds - 1, 0)
@@ -260,26 +259,28 @@ class Layout:
             rows[position] = row if self._as_dicts else self._root.convert(row)
         return rows, bad
 
-    def _decode_each(self, short: list[bytes], lines: list[bytes]) -> tuple[list[Any], dict[int, Any], dict[int, str]]:
-        """One line after the other, parsing whole what the type does not fit; all lines while learning.
+    def _decode_each(
+        self, short: list[bytes], lines: list[bytes]
+    ) -> tuple[list[Any], dict[int, Any], dict[int, BadLine]]:
+        """Decode one line after the other, parsing whole what the type does not fit; all lines while learning.
 
         Returns:
-            The rows, without those that were parsed whole; these, by position; and by position why a line is no row.
+            The rows, without those that were parsed whole; these, by position; and by position why a line is not a row.
         """
         rows: list[Any] = [None] * len(lines)
         whole: dict[int, Any] = {}
-        bad: dict[int, str] = {}
+        bad: dict[int, BadLine] = {}
         for position, line in enumerate(lines):
             if not self._learning and not self._as_dicts:
                 try:
                     rows[position] = self._decode(short[position])
                     continue
-                except _UNDECODABLE:
+                except UNDECODABLE:
                     pass
             try:
                 whole[position] = load_row(line)
-            except ValueError as error:
-                bad[position] = str(error) if line.strip() else ""
+            except RowError as error:
+                bad[position] = error if line.strip() else None
         return rows, whole, bad
 
     def columns(self, rows: list[Any]) -> RowColumns:
@@ -303,18 +304,18 @@ class RowColumns:
             parents = self[path[:-1]]
             try:
                 self._values[path] = node.get(parents)
-            except AttributeError:  # a parent is no object, or was decoded before the type grew
+            except AttributeError:  # a parent is not an object, or was decoded before the type grew
                 self._values[path] = [_step(parent, node, path[-1]) for parent in parents]
         return self._values[path]
 
 
 @cache
 def _getter(attribute: str) -> Callable[[Sequence[Any]], list[Any]]:
-    """Gets one attribute of many objects, twice as fast as `operator.attrgetter`: the access is specialised."""
+    """Get one attribute of many objects, twice as fast as `operator.attrgetter`: the access is specialised."""
     if not attribute:
         return list
-    found: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda rows: [row.{attribute} for row in rows]")  # noqa: S307 - a name made here
-    return found
+    getter: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda rows: [row.{attribute} for row in rows]")  # noqa: S307 - our own name
+    return getter
 
 
 def _step(value: Any, node: _Node, key: str) -> Any:
@@ -322,62 +323,3 @@ def _step(value: Any, node: _Node, key: str) -> Any:
     if isinstance(value, dict):
         return value.get(key, absent)
     return getattr(value, node.attribute, absent) if isinstance(value, msgspec.Struct) else absent
-
-
-def look_up(row: Any, path: Sequence[str]) -> Any:
-    """The value at a path of a dict, UNSET where there is none."""
-    for key in path:
-        row = row.get(key, UNSET) if isinstance(row, dict) else UNSET
-    return row
-
-
-def load_row(line: bytes) -> dict[str, Any]:
-    """Parses a line whole, as Python's json module does: NaN, Infinity and numbers of any size are accepted.
-
-    Raises:
-        ValueError: The line is no JSON object; the message tells the column and what was expected.
-    """
-    try:
-        row = msgspec.json.decode(line)
-    except _UNDECODABLE:
-        row = _load_leniently(line)
-    if not isinstance(row, dict):
-        found = _KIND_NAMES.get(type(row), "a number")
-        raise ValueError(f"1: expected an object, found {found}")  # noqa: TRY004 - a wrong value in the data
-    return row
-
-
-def _is_at_end(error: json.JSONDecodeError) -> bool:
-    """Whether more text might have mended the error: it is in the last word, or in a text that does not end."""
-    return error.msg.startswith("Unterminated string") or not re.search(r"[^\w.,+\\-]", error.doc[error.pos :].rstrip())
-
-
-def _load_leniently(line: bytes) -> Any:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            raise ValueError(f"{error.start + 1}: the line is cut off") from error
-        raise ValueError(f"{error.start + 1}: not UTF-8 text") from error
-    try:
-        return without_surrogates(json.loads(text))
-    except json.JSONDecodeError as error:
-        if not line.endswith(b"\n") and text.lstrip().startswith("{") and _is_at_end(error):
-            raise ValueError(f"{len(text.rstrip()) + 1}: the line is cut off") from error
-        raise ValueError(f"{error.pos + 1}: not JSON ({error.msg})") from error
-    except RecursionError as error:
-        raise ValueError("1: nested too deeply") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise ValueError(f"1: {str(error).split(';')[0]}") from error
-
-
-_KIND_NAMES = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-
-
-def without_surrogates(value: Any) -> Any:
-    """The value with lone surrogates, which no output encoding can hold, spelled out as their escapes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
-    return [without_surrogates(item) for item in value] if isinstance(value, list) else value

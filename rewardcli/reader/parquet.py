@@ -1,4 +1,4 @@
-"""Tables of numbers as Parquet files: rollouts without their text, to be stored, sent and joined.
+"""Rollouts as Parquet files: their numbers without their text, to be stored, sent and joined.
 
 docs/extract.md describes the columns.
 """
@@ -13,13 +13,17 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import DataError
-from ..table import Column, JsonText, Labels, answer_key, canonical_key, key_name
-from .arrange import Rows
-from .columns import LINE_KEY, REWARD, Chunk, Fields, column_of
-from .layout import UNSET
-from .sources import open_file
+from ..keys import JsonText, canonical_answer, canonical_key, key_name
+from ..rollouts import Column, Labels, Rollouts, Rows
+from .chunks import Chunk
+from .columns import column_of
+from .dialects import REWARD
+from .fields import LINE_KEY, Fields
+from .files import is_parquet
+from .jsonrow import UNSET
+from .streams import open_file
 
-__all__ = ["SCHEMA_VERSION", "load_pyarrow", "read_table_file", "table_fields", "write_table_file"]
+__all__ = ["SCHEMA_VERSION", "load_pyarrow", "parquet_fields", "parquet_labels", "read_parquet", "write_parquet"]
 
 SCHEMA_VERSION = 2
 _SCHEMA_KEY, _ORDERS_KEY = b"rewardcli.schema", b"rewardcli.orders"
@@ -58,36 +62,41 @@ def _key_array(pa: Any, labels: Labels) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(labels.codes, mask=labels.codes < 0), texts)
 
 
-def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
-    """Writes the numbers of rollouts.
+def write_parquet(rollouts: Rollouts, target: IO[bytes], path: Path) -> None:
+    """Write the numbers of rollouts, in the order in which they were read.
 
     Args:
-        rows: The rollouts, as they stood in their files.
+        rollouts: The rollouts.
         target: Where to write.
         path: The name that messages give.
     """
     pa, parquet = load_pyarrow(str(path))
+    order = rollouts.positions.argsort()
+
+    def keys(labels: Labels) -> Any:
+        return _key_array(pa, labels.take(order) if labels.present else Labels.none(len(order)))
+
     columns: dict[str, Any] = {
-        "task": _key_array(pa, rows.task),
-        "rollout": _key_array(pa, rows.rollout),
-        "agent": _key_array(pa, rows.agent),
-        "masked": pa.array(rows.masked),
+        "task": keys(rollouts.by_row(rollouts.tasks)),
+        "rollout": keys(rollouts.indices),
+        "agent": keys(rollouts.by_row(rollouts.agents)),
+        "masked": pa.array(rollouts.masked[order]),
     }
-    for name, labels in rows.labels.items():
+    for name, labels in rollouts.labels.items():
         if labels.present:
-            columns[f"label.{name}"] = _key_array(pa, labels)
-    for kind, numbers in (("number", rows.numbers), ("usage", rows.usage)):
-        for name, parts in numbers.items():
-            column = Column.merge(parts, len(rows)).dense()
-            if column.first_number() is None and name not in (REWARD, *rows.usage):
-                continue  # what never holds a number is no score, unless it hides one in the usage
-            columns[f"{kind}.{name}"] = pa.array(column.values, from_pandas=True)
-            columns[f"kind.{kind}.{name}"] = pa.array(column.kinds)
+            columns[f"label.{name}"] = keys(labels)
+    for role, numbers in (("number", rollouts.numbers), ("usage", rollouts.usage)):
+        for name, rare in numbers.items():
+            column = rare.dense().take(order)
+            if column.first_number() is None and name not in (REWARD, *rollouts.usage):
+                continue  # what never holds a number is not a score, unless it hides one in the usage
+            columns[f"{role}.{name}"] = pa.array(column.values, from_pandas=True)
+            columns[f"kind.{role}.{name}"] = pa.array(column.states)
             if column.exact is not None:
                 texts = [None if value is None else json.dumps(value) for value in column.exact]
-                columns[f"exact.{kind}.{name}"] = pa.array(texts, pa.string())
+                columns[f"exact.{role}.{name}"] = pa.array(texts, pa.string())
     known = {name.partition(".")[2] for name in columns if name.startswith(("number.", "usage."))}
-    orders = json.dumps([[name for name in names if name in known] for names in rows.orders], ensure_ascii=False)
+    orders = json.dumps([[name for name in names if name in known] for names in rollouts.orders], ensure_ascii=False)
     metadata = {_SCHEMA_KEY: str(SCHEMA_VERSION).encode(), _ORDERS_KEY: orders.encode()}
     table = pa.table(columns).replace_schema_metadata(metadata)
     parquet.write_table(table, target, compression="zstd")
@@ -97,43 +106,48 @@ def write_table_file(rows: Rows, target: IO[bytes], path: Path) -> None:
 
 
 def _read(path: str, wanted: Callable[[list[str]], Iterable[str]]) -> Any:
-    """The columns of a table file that are wanted, given the names of those there are."""
+    """The columns of a Parquet file that are wanted, given the names of those there are."""
     pa, parquet = load_pyarrow(path)
     try:
         with open_file(path) as stream, parquet.ParquetFile(stream) as file:
             version = (file.schema_arrow.metadata or {}).get(_SCHEMA_KEY)
             if version != str(SCHEMA_VERSION).encode():
-                found = f"a table of schema {version.decode()}" if version else "no table of rollouts"
+                kind = f"a table of schema {version.decode()}" if version else "not a table of rollouts"
                 raise DataError(
-                    f"{path}: {found}, expected one of rewardcli schema {SCHEMA_VERSION}",
-                    "make it anew with this version's 'rewardcli extract'",
+                    f"{path}: {kind}, expected one of rewardcli schema {SCHEMA_VERSION}",
+                    "make it again with this version's 'rewardcli extract'",
                 )
             return file.read(list(wanted(file.schema_arrow.names)))
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})", "make it anew with 'rewardcli extract'"
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})", "make it again with 'rewardcli extract'"
         ) from error
 
 
-def _names_of(names: Iterable[str], kind: str) -> list[str]:
-    return [name.removeprefix(kind) for name in names if name.startswith(kind)]
+def _names_of(names: Iterable[str], role: str) -> list[str]:
+    return [name.removeprefix(role) for name in names if name.startswith(role)]
 
 
-def table_fields(path: str, kinds: Iterable[str] = ("number.", "usage.", "label.")) -> list[str]:
-    """The names of the fields that a table file holds.
+def parquet_fields(path: str, roles: Iterable[str] = ("number.", "usage.", "label.")) -> list[str]:
+    """The names of the fields that a Parquet file holds.
 
     Args:
         path: The file.
-        kinds: Which of them.
+        roles: Which of them.
     """
     fields: dict[str, None] = {}
 
     def look(names: list[str]) -> list[str]:
-        fields.update((field, None) for kind in kinds for field in _names_of(names, kind))
+        fields.update((field, None) for role in roles for field in _names_of(names, role))
         return []
 
     _read(path, look)
     return list(fields)
+
+
+def parquet_labels(paths: Iterable[str]) -> list[str]:
+    """The fields that the Parquet files among some files keep as labels."""
+    return list(dict.fromkeys(name for path in paths if is_parquet(path) for name in parquet_fields(path, ["label."])))
 
 
 def _key_of(text: str) -> Hashable | None:
@@ -155,12 +169,12 @@ def _encoded(table: Any, name: str) -> tuple[Any, list[Any]]:
 
 def _labels(table: Any, name: str, canonical: Callable[[Any], Hashable | None] | None = None) -> Labels:
     if name not in table.column_names:
-        return Labels(np.full(table.num_rows, -1, np.int32), [], present=False)
-    codes, found = _encoded(table, name)
-    values = [_key_of(value) if isinstance(value, str) else value for value in found]
+        return Labels.none(table.num_rows)
+    codes, distinct = _encoded(table, name)
+    values = [_key_of(value) if isinstance(value, str) else value for value in distinct]
     if canonical is not None:
         values = [canonical(_json_of(value)) for value in values]
-    return Labels.merge([Labels(codes, values)])  # what was distinct need not be so as an answer
+    return Labels.concat([Labels(codes, values)])  # what was distinct need not be so as an answer
 
 
 def _column(table: Any, name: str) -> Column:
@@ -181,11 +195,11 @@ def _column_of_labels(table: Any, name: str) -> Column | None:
     return None if column is None else column.take(labels.codes)
 
 
-def read_table_file(path: str, fields: Fields) -> Chunk:
-    """Reads a table file; of its numbers and labels only those that are asked for.
+def read_parquet(path: str, fields: Fields) -> Chunk:
+    """Read a Parquet file; of its numbers and labels only those that are asked for.
 
     Raises:
-        DataError: The file is none of ours.
+        DataError: The file is not one of ours.
     """
     labels = (*fields.answers, *fields.subsets)
 
@@ -194,32 +208,30 @@ def read_table_file(path: str, fields: Fields) -> Chunk:
         usage = fields.numbers if fields.numbers is not None else _names_of(names, "usage.")
         columns = [*(f"number.{name}" for name in numbers), *(f"usage.{name}" for name in usage)]
         chosen = {"task", "rollout", "agent", "masked", *columns, *(f"label.{name}" for name in labels)}
-        chosen |= {f"{kind}.{name}" for name in columns for kind in ("kind", "exact")}
+        chosen |= {f"{prefix}.{name}" for name in columns for prefix in ("kind", "exact")}
         chosen |= {f"label.{name}" for name in numbers} if fields.numbers else set()
         return [name for name in names if name in chosen]
 
     table = _read(path, wanted)
-    found: dict[str, dict[str, Column]] = {"number.": {}, "usage.": {}}
-    for kind, columns in found.items():
-        for name in _names_of(table.column_names, kind):
-            columns[name] = _column(table, f"{kind}{name}")
+    columns: dict[str, dict[str, Column]] = {"number.": {}, "usage.": {}}
+    for role, named in columns.items():
+        for name in _names_of(table.column_names, role):
+            named[name] = _column(table, f"{role}{name}")
     for name in fields.numbers or ():
-        if name not in found["number."] and name not in found["usage."]:
+        if name not in columns["number."] and name not in columns["usage."]:
             column = _column_of_labels(table, name)
-            found["number."] |= {} if column is None else {name: column}
+            columns["number."] |= {} if column is None else {name: column}
     count = table.num_rows
     line_keys = Labels(np.arange(count, dtype=np.int32), list(range(count)))
-    return Chunk(
-        source=path,
-        n_lines=count,
-        lines=np.arange(1, count + 1, dtype=np.uint32),
-        task=line_keys if fields.task == LINE_KEY else _labels(table, "task"),
-        rollout=_labels(table, "rollout"),
-        agent=_labels(table, "agent"),
+    rows = Rows(
+        indices=_labels(table, "rollout"),
         masked=table.column("masked").to_numpy(),
-        numbers=found["number."],
-        usage=found["usage."],
+        numbers=columns["number."],
+        usage=columns["usage."],
         labels={name: _labels(table, f"label.{name}", canonical_key) for name in fields.subsets}
-        | {name: _labels(table, f"label.{name}", answer_key) for name in fields.answers},
+        | {name: _labels(table, f"label.{name}", canonical_answer) for name in fields.answers},
+        tasks=line_keys if fields.task == LINE_KEY else _labels(table, "task"),
+        agents=_labels(table, "agent"),
         orders=[tuple(names) for names in json.loads(table.schema.metadata.get(_ORDERS_KEY, b"[]"))],
     )
+    return Chunk(path, rows, count)

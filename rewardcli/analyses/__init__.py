@@ -1,0 +1,1 @@
+"""Analyses: rollouts in, results out."""

@@ -1,1 +1,0 @@
-"""Estimators that depend on more than the first k rollouts of a task: arrays in, arrays out."""
