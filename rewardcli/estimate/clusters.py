@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Floats, Ints
+from ..arrays import Floats, Ints, Mask
 from ..metrics.moments import Moments
 from .distributions import normal_quantile, t_quantile
 
@@ -57,9 +57,9 @@ class Clusters:
         return np.asarray((self.count > 0).sum(axis=0), dtype=np.int64)
 
     @property
-    def singletons(self) -> Ints:
-        """Whether (1 or 0) each cluster has a single task, so that there is nothing to correct for; shape (K,)."""
-        return np.asarray(self.count.max(axis=0, initial=0) <= 1, dtype=np.int64)
+    def singletons(self) -> Mask:
+        """Whether each cluster has a single task, so that there is nothing to correct for; shape (K,)."""
+        return np.asarray(self.count.max(axis=0, initial=0) <= 1, dtype=np.bool_)
 
     @property
     def largest_share(self) -> Floats:

@@ -220,7 +220,7 @@ def paired_mean(
     plain = _plain_error(moments, clusters)
     df, effect = n - 1.0, np.ones(len(n))
     if clusters is not None:
-        alone, number = clusters.singletons > 0, np.maximum(clusters.number, 1).astype(np.float64)
+        alone, number = clusters.singletons, np.maximum(clusters.number, 1).astype(np.float64)
         df = np.where(alone, df, clusters.number - 1.0)
         naive = moments.variance / n
         ratio = np.divide(plain**2, naive, out=n / number, where=naive > 0)
@@ -251,7 +251,7 @@ def pseudo_difference(n: ArrayLike, draws: ArrayLike, largest: ArrayLike) -> Flo
 def _plain_error(moments: Moments, clusters: Clusters | None) -> Floats:
     """Standard errors without a pseudo-task, 0 where all differences are equal; NaN below two tasks or clusters."""
     error = np.sqrt(moments.variance / np.maximum(moments.count, 1))
-    return error if clusters is None else np.where(clusters.singletons > 0, error, np.sqrt(clusters.variance))
+    return error if clusters is None else np.where(clusters.singletons, error, np.sqrt(clusters.variance))
 
 
 def _scalar(value: ArrayLike) -> float:

@@ -130,7 +130,7 @@ def estimates(
     enough = np.where(moments.count >= 2, moments.count, np.nan).astype(np.float64)
     se, df, share = moments.standard_error, enough - 1.0, np.ones(len(enough))
     if clusters is not None:
-        alone = clusters.singletons > 0
+        alone = clusters.singletons
         se = np.where(alone, se, clusters.standard_error)
         df = np.where(alone, df, clusters.number - 1.0)
         share = clusters.effective_share(moments.variance, moments.count, confidence)
