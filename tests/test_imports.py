@@ -112,7 +112,9 @@ ROOMS = {
     "completion": {"arrays", "errors", "keys", "rollouts"},
     "reader": {"arrays", "completion", "errors", "keys", "listener", "parallel", "rollouts"},
     "scores": {"arrays", "errors", "keys", "listener", "rollouts"},
-    "metrics": {"arrays"},
+    "hypergeometric": {"arrays"},
+    "metrics": {"arrays", "hypergeometric"},
+    "estimate": {"arrays", "hypergeometric", "metrics"},
     "results": {"errors", "listener", "metrics"},
     "analyses": {
         "arrays", "completion", "errors", "keys", "listener", "metrics", "reader", "results", "rollouts", "scores",
@@ -138,6 +140,7 @@ OWNERS = {
     "fsspec": {"reader/remote"},
     "isal": {"reader/streams"},
     "zstandard": {"reader/streams"},
+    "scipy": {"estimate/distributions"},
     "ray": {"parallel"},
     "multiprocessing": {"parallel"},
     "wandb": {"metrics/histogram"},
