@@ -41,10 +41,10 @@ def metric_records(
     for name in sorted(scores):
         key = Key("", score=name, subset=subset)
         scored = Scored(scores[name], starts, answers)
-        with_noise = intervals is not None
-        for curve in curves(metrics, scored, no_answer=name == NO_ANSWER, with_noise=with_noise):
-            uncertain = None if intervals is None else intervals.of(curve, scored)
-            columns[curve.metric].append(_records(curve, key, uncertain))
+        computed = curves(metrics, scored, no_answer=name == NO_ANSWER, uncertain=intervals is not None)
+        uncertain = [None] * len(computed) if intervals is None else intervals.of(computed, bounded=scored.bounded)
+        for curve, beside in zip(computed, uncertain, strict=True):
+            columns[curve.metric].append(_records(curve, key, beside))
     return list(_in_order(columns))
 
 

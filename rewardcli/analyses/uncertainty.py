@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..arrays import Floats
-from ..metrics import Curve, Scored
+from ..metrics import Curve
 from ..results import Uncertainty
 
 if TYPE_CHECKING:
-    from ..estimate import Estimates
+    from ..estimate.means import Interval
 
 __all__ = ["Intervals"]
 
@@ -28,34 +28,40 @@ class Intervals:
     confidence: float = 0.95
     method: Literal["auto", "exact"] = "auto"
 
-    def of(self, curve: Curve, scored: Scored) -> list[Uncertainty] | None:
-        """How far the numbers of a curve can be trusted; None for a metric of which that is not told."""
-        if curve.metric.interval == "none":
-            return None
+    def of(self, curves: Sequence[Curve], *, bounded: bool) -> list[list[Uncertainty] | None]:
+        """How far the numbers of curves can be trusted; None for those of which that is not told.
+
+        Args:
+            curves: Of one score.
+            bounded: Whether that lies between 0 and 1.
+        """
         # scipy is loaded only for this.
-        from ..estimate import estimates
+        from ..estimate.means import described
 
-        bounded = curve.metric.interval == "score" and scored.bounded
-        found = estimates(curve.moments, bounded=bounded, confidence=self.confidence, method=self.method)
-        scale = curve.metric.scale
-        return [self._at(found, curve, place, scale) for place in range(len(curve.ks))]
+        told = [curve for curve in curves if curve.metric.interval != "none"]
+        summaries = [
+            (curve.summary, bounded and curve.metric.interval == "score") for curve in told if curve.summary is not None
+        ]
+        found = iter(described(summaries, confidence=self.confidence, method=self.method))
+        return [self._of_curve(curve, next(found)) if curve.metric.interval != "none" else None for curve in curves]
 
-    def _at(self, found: Estimates, curve: Curve, place: int, scale: float) -> Uncertainty:
-        noise = curve.noise
-        again = math.nan if noise is None else float(noise.standard_error[place])
-        lower = _number(found.lower, place, scale)
-        return Uncertainty(
-            _number(found.se, place, scale),
-            lower,
-            _number(found.upper, place, scale),
-            self.confidence,
-            found.method if lower is not None else "",
-            scale * again if math.isfinite(again) else None,
-            found.why(place),
-            "" if noise is None or math.isfinite(again) else noise.why(place),
-        )
+    def _of_curve(self, curve: Curve, intervals: Sequence[Interval]) -> list[Uncertainty]:
+        scale = 100.0 if curve.metric.percent else 1.0
+        nothing = [math.nan] * len(intervals), [""] * len(intervals)
+        return [
+            Uncertainty(
+                _number(known.se, scale),
+                _number(known.lower, scale),
+                _number(known.upper, scale),
+                self.confidence,
+                known.method,
+                _number(again, scale),
+                known.why,
+                why_not_again,
+            )
+            for known, again, why_not_again in zip(intervals, *(curve.again or nothing), strict=True)
+        ]
 
 
-def _number(values: Floats, place: int, scale: float) -> float | None:
-    value = float(values[place])
+def _number(value: float, scale: float) -> float | None:
     return scale * value if math.isfinite(value) else None

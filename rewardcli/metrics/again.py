@@ -140,6 +140,11 @@ class RunNoise:
     def _enough(self) -> Mask:
         return (self.tasks > 0) & (self.eligible >= _ENOUGH * self.tasks)
 
+    def described(self) -> tuple[list[float], list[str]]:
+        """The standard errors, NaN where one is absent, and why it is; shape (K,)."""
+        errors = self.standard_error.tolist()
+        return errors, [self.why(i) if error != error else "" for i, error in enumerate(errors)]  # noqa: PLR0124 - NaN
+
     def why(self, i: int) -> str:
         """Why there is no standard error; empty where there is one."""
         needed, fewest, most = int(self.needed[i]), int(self.fewest[i]), int(self.most[i])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..arrays import Floats, Ints
 from . import ragged
 from .again import RunNoise
 from .metric import BlockFunction, Metric, RunFunction
-from .moments import Moments
+from .moments import Moments, Summary
 from .ragged import Block, Scored
 from .registry import REGISTRY
 from .runs import RUN_MEANS
@@ -28,19 +28,22 @@ class Curve:
         ks: The k that have a value, ascending; shape (ks,).
         values: As they are shown, in percent if the metric is; shape (ks,).
         moments: The values of tasks behind them, on the scale of the score; K = ks.
-        noise: How far these would move if the same tasks ran again; None if that was not asked for, or cannot be told.
+        summary: What follows from the moments; None if uncertainty was not asked for.
+        again: The standard error of each value if the same tasks ran again, NaN where it is absent, and why; None if
+            that was not asked for, or can never be told of the metric.
     """
 
     metric: Metric
     ks: Ints
     values: Floats
     moments: Moments
-    noise: RunNoise | None = None
+    summary: Summary | None = None
+    again: tuple[list[float], list[str]] | None = None
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is undefined, and has no value
 def curves(
-    metrics: Sequence[Metric], scored: Scored, *, no_answer: bool = False, with_noise: bool = False
+    metrics: Sequence[Metric], scored: Scored, *, no_answer: bool = False, uncertain: bool = False
 ) -> list[Curve]:
     """Metrics for k = 1 … K.
 
@@ -48,7 +51,7 @@ def curves(
         metrics: Rows of the registry.
         scored: The score.
         no_answer: Whether it is the score no_answer.
-        with_noise: Whether it is computed how far they would move if the same tasks ran again.
+        uncertain: Whether it is computed too what their uncertainty takes.
 
     Returns:
         One per metric; without the k for which no task counts.
@@ -57,14 +60,15 @@ def curves(
     names = {metric.name for metric in metrics if metric.of_runs}
     needed = [row for row in REGISTRY if not row.stat and names and row.name in {RUN_MEANS, *names}]
     rows = [row for row in dict.fromkeys([*metrics, *needed]) if not row.of_runs]
-    sums = dict(zip(rows, _sums(rows, scored, no_answer, with_noise), strict=True))
+    sums = dict(zip(rows, _sums(rows, scored, no_answer, uncertain), strict=True))
     plain = {row.name: moments for row, (moments, _) in sums.items() if not row.stat}
-    return [
+    result = [
         _across_runs(metric, metric.of_runs, plain[RUN_MEANS], plain[metric.name])
         if metric.of_runs
         else _of_tasks(metric, *sums[metric])
         for metric in metrics
     ]
+    return [replace(curve, summary=curve.moments.summary()) for curve in result] if uncertain else result
 
 
 def _of_tasks(metric: Metric, moments: Moments, noise: RunNoise | None) -> Curve:
@@ -76,7 +80,8 @@ def _defined(metric: Metric, values: Floats, moments: Moments, noise: RunNoise |
     """The curve without the k for which there is no value."""
     ks = np.arange(1, len(values) + 1)
     kept = np.flatnonzero((ks >= metric.first_k) & (moments.count > 0) & np.isfinite(values))
-    return Curve(metric, ks[kept], values[kept], moments.take(kept), None if noise is None else noise.take(kept))
+    again = None if noise is None else noise.take(kept).described()
+    return Curve(metric, ks[kept], values[kept], moments.take(kept), None, again)
 
 
 def _across_runs(metric: Metric, of_runs: RunFunction, runs: Moments, behind: Moments) -> Curve:
