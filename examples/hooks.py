@@ -1,4 +1,4 @@
-"""Three environments' hooks, for `rewardcli aggregate --hooks`, `rewardcli serve --hooks` and NeMo Gym alike.
+"""Four environments' hooks, for `rewardcli aggregate --hooks`, `rewardcli serve --hooks` and NeMo Gym alike.
 
 With `from nemo_gym.reward_profile import ...` in place of `from rewardcli import ...` the classes are the same.
 """
@@ -86,3 +86,26 @@ class TaskMetrics(AggregateMetricsMixin):
         """The mean reward and the totals."""
         names = ("mean/reward", "solved_tasks", "unsolved_tasks", "mean_agreement")
         return {name: agent_metrics[name] for name in names if name in agent_metrics}
+
+
+class CostMetrics(AggregateMetricsMixin):
+    """What a correct answer costs: a ratio of sums, which is not the mean of anything that a rollout has."""
+
+    def compute_metrics(self, tasks: Tasks) -> Metrics:
+        """Output tokens of all rollouts, for each correct one."""
+        rollouts = [rollout for rollouts in tasks for rollout in rollouts]
+        usages = [(rollout.get("response") or {}).get("usage") or {} for rollout in rollouts]
+        correct = sum((rollout.get("reward") or 0) >= 1 for rollout in rollouts)
+        return (
+            {"tokens_per_correct": sum(usage.get("output_tokens", 0) for usage in usages) / correct} if correct else {}
+        )
+
+    def compute_repeat_metrics(self, tasks: Tasks) -> Metrics:
+        """The same of one repeat, from which its spread across repeats follows."""
+        return self.compute_metrics(tasks)
+
+    def get_key_metrics(self, agent_metrics: Metrics) -> Metrics:
+        """The cost over all rollouts, and what it may be if the same tasks are run again."""
+        statistics = ("mean", "ci_low_95", "ci_high_95")
+        names = ("tokens_per_correct", *(f"{name}_across_repeats/tokens_per_correct" for name in statistics))
+        return {name: agent_metrics[name] for name in (*names, "num_repeats") if name in agent_metrics}

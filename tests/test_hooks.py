@@ -15,7 +15,7 @@ from rewardcli import AggregateMetricsMixin, AggregateMetricsRequest, compute_ag
 from rewardcli.server import create_app
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["MathMetrics", "JudgedMetrics", "TaskMetrics"]
+NAMES = ["MathMetrics", "JudgedMetrics", "TaskMetrics", "CostMetrics"]
 
 Rollout = dict[str, Any]
 
@@ -59,7 +59,9 @@ def test_command_endpoint_and_python_agree(name: str, hooks: AggregateMetricsMix
         for entry in entries:
             agent = entry.pop("agent_ref")
             sent = [as_sent(rollout) for rollout in rollouts if rollout["agent_ref"] == agent]
-            computed = compute_aggregate_metrics(sent, hooks.compute_metrics, hooks.get_key_metrics)
+            computed = compute_aggregate_metrics(
+                sent, hooks.compute_metrics, hooks.get_key_metrics, hooks.compute_repeat_metrics
+            )
             answered = asyncio.run(hooks.aggregate_metrics(AggregateMetricsRequest(verify_responses=sent)))
             posted = client.post("/aggregate_metrics", json={"verify_responses": sent})
             assert computed.model_dump() == answered.model_dump() == posted.json() == entry

@@ -202,7 +202,7 @@ def test_infinite_values_are_no_statistics() -> None:
 )
 def test_answer_of_a_hook_is_strict_json(given: Any, answered: Any) -> None:
     answer = compute_aggregate_metrics([row(0, 0)], lambda _: {"own": given}, lambda metrics: {"key": metrics["own"]})
-    assert (answer.agent_metrics, answer.key_metrics) == ({"own": answered}, {"key": answered})
+    assert (answer.agent_metrics, answer.key_metrics) == ({"num_repeats": 1, "own": answered}, {"key": answered})
     json.dumps(answer.model_dump(), allow_nan=False)
 
 
@@ -268,7 +268,8 @@ def test_hooks_get_no_masked_rows() -> None:
 @pytest.mark.parametrize("value", [False, None, 0, 1, "true"])
 def test_only_true_masks(value: Any) -> None:
     metrics = compute_aggregate_metrics([row(0, 0, reward=1.0, mask_sample=value)]).agent_metrics
-    assert metrics == {f"{name}/reward": float(name != "std") for name in ("mean", "max", "min", "median", "std")}
+    statistics = {f"{name}/reward": float(name != "std") for name in ("mean", "max", "min", "median", "std")}
+    assert metrics == {**statistics, "num_repeats": 1}
 
 
 def test_run_of_masked_rows_only() -> None:
@@ -432,15 +433,17 @@ def test_names_of_subsets(values: list[Any], names: list[str]) -> None:
     assert subset_names(*values) == names
 
 
-def test_subset_of_a_task_is_that_of_its_first_rollout() -> None:
+def test_subset_of_a_task_is_that_of_its_first_rollout_that_has_one(tmp_path: Path) -> None:
     tasks: list[list[Rollout]] = [
-        [{"reward": 1.0, "level": "b"}, {"reward": 0.0, "level": "a"}],
-        [{"reward": 1.0}, {"reward": 1.0, "level": "b"}],
-        [],
+        [row(0, 0, reward=1.0, level="b"), row(0, 1, reward=0.0, level="a")],
+        [row(1, 0, reward=1.0), row(1, 1, reward=1.0, level=None), row(1, 2, reward=1.0, level="b")],
+        [row(2, 0, reward=0.0), row(2, 1, reward=0.0, level=None)],
     ]
-    metrics = compute_subset_metrics(tasks, "level")
-    assert metrics["b/pass@1/accuracy"] == 50.0
+    metrics = compute_subset_metrics([*tasks, []], "level")
+    assert metrics["b/pass@1/accuracy"] == 75.0
     assert {key.partition("/")[0] for key in metrics} == {"b"}
+    path = write_jsonl(tmp_path / "run.jsonl", [rollout for rollouts in tasks for rollout in rollouts])
+    assert printed("subsets", path, "--by", "level")["b/pass@1/accuracy"] == 75.0
 
 
 @pytest.mark.parametrize("pattern", ["pass@1", "pass@{K}", "", "pass@{k}/{k}"])

@@ -220,7 +220,12 @@ def test_answers_as_python_does(plain: Server) -> None:
 
 
 def test_no_responses(plain: Server) -> None:
-    empty: dict[str, Any] = {"group_level_metrics": [], "agent_metrics": {}, "key_metrics": {}}
+    empty: dict[str, Any] = {
+        "group_level_metrics": [],
+        "agent_metrics": {},
+        "key_metrics": {},
+        "repeat_level_metrics": [],
+    }
     assert plain.post(b'\xef\xbb\xbf{"verify_responses": []}\r\n').json() == empty
 
 
@@ -633,4 +638,5 @@ def test_endpoint_that_answers_a_dict() -> None:
             "group_level_metrics": [],
             "agent_metrics": {"nan": None, "rows": 2},
             "key_metrics": {},
+            "repeat_level_metrics": [],
         }

@@ -15,6 +15,7 @@ from .. import metrics as m
 from ..arrays import Floats, Ints
 from ..completion import Completion
 from ..rollouts import BOOLEAN, INTEGER, Column, Rollouts
+from .repeats import Repeats, repeats_of
 
 __all__ = ["STATISTICS", "AgentStatistics", "ByStatistic", "Profile", "describe_columns", "is_whole"]
 
@@ -60,11 +61,9 @@ class Profile:
     def columns(self) -> dict[str, Column]:
         """The numeric fields of the measured rollouts, in first-seen order; usage wins where it has a number."""
         table = self.measured
-        merged = {
-            name: table.usage[name].over(column) if name in table.usage else column
-            for name, column in table.numbers.items()
-        }
-        merged |= {name: column for name, column in table.usage.items() if name not in merged}
+        top, usage = _fields(table.numbers), _fields(table.usage)
+        merged = {name: usage[name].over(column) if name in usage else column for name, column in top.items()}
+        merged |= {name: column for name, column in usage.items() if name not in merged}
         first = {name: row for name, column in merged.items() if (row := column.first_number()) is not None}
         merged = {name: merged[name] for name in first}
         rank = {name: rank for rank, name in enumerate(table.field_order)}
@@ -73,7 +72,7 @@ class Profile:
     @cached_property
     def numbers(self) -> dict[str, Column]:
         """The numeric fields of all rollouts, without the reward: the usage, then the top level, which wins."""
-        top, usage = self.rollouts.numbers, self.rollouts.usage
+        top, usage = _fields(self.rollouts.numbers), _fields(self.rollouts.usage)
         columns = {name: top[name].over(column) if name in top else column for name, column in usage.items()}
         columns |= {name: column for name, column in top.items() if name not in usage}
         columns.pop("reward", None)
@@ -103,6 +102,13 @@ class Profile:
             for code in np.unique(self.rollouts.agents.codes).tolist()
         ]
         return sorted(agents, key=lambda agent: agent.name)
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """The statistics of every repeat of the agents that have several."""
+        table = self.rollouts
+        tasks_of_agent = np.bincount(table.agents.codes, minlength=len(table.agents.values))
+        return repeats_of(self.measured, self.columns, tasks_of_agent)
 
     def _coverage_by_agent(self) -> dict[int, dict[str, int]]:
         """By code of an agent that has masked rollouts, how many are measured and masked."""
@@ -142,6 +148,11 @@ class Profile:
             "never": never,
             "undefined": undefined,
         }
+
+
+def _fields(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """The columns that say something of a rollout: names that begin with `_` belong to whoever ran it."""
+    return {name: column for name, column in columns.items() if not name.startswith("_")}
 
 
 def _defined(described: ByStatistic, group: int) -> dict[str, dict[str, int | float]]:

@@ -25,6 +25,7 @@ class Statistics:
         count: How many values there are; shape (groups,).
         mean, max, min, median: Undefined for a group without values; shape (groups,).
         std: The sample standard deviation (n - 1), undefined below two values; shape (groups,).
+        p25, p75: The quartiles, interpolated between values; None unless they were asked for; shape (groups,).
     """
 
     count: Ints
@@ -33,14 +34,17 @@ class Statistics:
     min: Floats
     median: Floats
     std: Floats
+    p25: Floats | None = None
+    p75: Floats | None = None
 
 
-def describe(values: Floats, starts: Ints) -> Statistics:
+def describe(values: Floats, starts: Ints, *, quartiles: bool = False) -> Statistics:
     """Mean, max, min, median and std of groups of values.
 
     Args:
         values: Numbers, NaN where missing; shape (values,).
         starts: Group g is `values[starts[g]:starts[g + 1]]`; shape (groups + 1,).
+        quartiles: Whether these are computed too.
 
     Returns:
         One value per group of each statistic.
@@ -53,10 +57,11 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         starts = np.concatenate([[0], np.cumsum(present)])[starts]
         values = values[present]
     count = np.diff(starts)
-    mean, high, low, median, std = (np.full(len(count), np.nan) for _ in range(5))
+    mean, high, low, median, std, p25, p75 = (np.full(len(count), np.nan) for _ in range(7))
     for block in index_blocks(starts):
         n = block.lengths
-        ordered = _ordered(block.of(values, np.inf), n)
+        rows = block.of(values, np.inf)
+        ordered = np.sort(rows, axis=1) if quartiles else _ordered(rows, n)
         with np.errstate(over="ignore", invalid="ignore"):
             center = block.of(values, 0.0).sum(axis=1) / n
             spread = ordered - center[:, None]
@@ -68,8 +73,10 @@ def describe(values: Floats, starts: Ints) -> Statistics:
         low[block.groups] = ordered[:, 0]
         high[block.groups] = ordered[each, n - 1]
         median[block.groups] = 0.5 * ordered[each, (n - 1) // 2] + 0.5 * ordered[each, n // 2]
+        if quartiles:
+            p25[block.groups], p75[block.groups] = (_quantile(ordered, n, share) for share in (0.25, 0.75))
         std[block.groups] = np.where(n > 1, deviation, np.nan)
-    return Statistics(count, mean, high, low, median, std)
+    return Statistics(count, mean, high, low, median, std, *((p25, p75) if quartiles else ()))
 
 
 def _ordered(rows: Floats, n: Ints) -> Floats:
@@ -78,3 +85,13 @@ def _ordered(rows: Floats, n: Ints) -> Floats:
         return np.sort(rows, axis=1)
     last = int(n[0]) - 1
     return np.partition(rows, sorted({0, last // 2, (last + 1) // 2, last}), axis=1)
+
+
+def _quantile(ordered: Floats, n: Ints, share: float) -> Floats:
+    """The value at a share of the way through each row, linearly interpolated."""
+    place = share * (n - 1)
+    below = np.floor(place).astype(np.int64)
+    each = np.arange(len(n))
+    low, high = ordered[each, below], ordered[each, np.minimum(below + 1, n - 1)]
+    weight = place - below
+    return np.asarray(np.where(low == high, low, (1 - weight) * low + weight * high))

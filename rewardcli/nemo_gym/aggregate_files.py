@@ -16,8 +16,8 @@ from ..output.text import json_text
 from ..reader import ReadOptions, Wanted, read_again, read_rollouts, rereadable
 from ..results import Key, Record, Result, View, pivot
 from ..rollouts import DEFAULT_AGENT, Labels, Rollouts
-from .aggregate import AggregateMetricsMixin, aggregate_rollouts
-from .dicts import Tasks, grouped
+from .aggregate import AggregateMetricsMixin, Hooks, aggregate_rollouts, hooks_of
+from .perf import PERF, perf_of_rollouts
 from .rows import agent_ref
 
 __all__ = ["AgentAggregate", "aggregate_agents", "aggregate_and_write"]
@@ -40,25 +40,26 @@ class AgentAggregate:
 
     def entry(self) -> dict[str, Any]:
         """The agent's entry in `<stem>_aggregate_metrics.json`."""
-        names = ("agent_metrics", "key_metrics", "group_level_metrics")
-        return {"agent_ref": agent_ref(self.name), **{name: self.fields[name] for name in names}}
+        names = ("agent_metrics", "key_metrics", "group_level_metrics", "repeat_level_metrics", "perf_summary")
+        return {"agent_ref": agent_ref(self.name), **{name: self.fields[name] for name in names if name in self.fields}}
 
 
 def _sent(row: dict[str, Any]) -> dict[str, Any]:
-    """A rollout as NeMo Gym's client sends it: without prompt and trajectory, of the response only the usage."""
+    """A rollout as NeMo Gym's client sends it: without prompt and trajectory, and with little of the response."""
     kept = {key: value for key, value in row.items() if key not in _NOT_SENT}
     if "response" in kept:
-        response = kept["response"]
-        kept["response"] = {"usage": response.get("usage")} if isinstance(response, dict) else {"usage": None}
+        response = kept["response"] if isinstance(kept["response"], dict) else {}
+        why = "incomplete_details"
+        kept["response"] = {"usage": response.get("usage"), **({why: response[why]} if why in response else {})}
     return kept
 
 
-def aggregate_agents(rollouts: Rollouts, mixin: AggregateMetricsMixin | None) -> list[AgentAggregate]:
+def aggregate_agents(rollouts: Rollouts, hooks: Hooks) -> list[AgentAggregate]:
     """The aggregate metrics of every agent, sorted by its name.
 
     Args:
-        rollouts: All rollouts; with hooks, read so that their rows can be read again.
-        mixin: The hooks; None for none. Only for these are rollouts held as dicts, those of one agent at a time.
+        rollouts: All rollouts; if hooks need rows, read so that these can be read again.
+        hooks: What to compute beyond the profile. Only for these are rollouts held as dicts, one agent's at a time.
     """
     names = rollouts.agent_names()
     agents = []
@@ -66,12 +67,10 @@ def aggregate_agents(rollouts: Rollouts, mixin: AggregateMetricsMixin | None) ->
         of_agent = rollouts.take_tasks(rollouts.agents.codes == code)
         alone = replace(of_agent, agents=Labels(np.zeros(of_agent.n_tasks, np.int32), [DEFAULT_AGENT]))
 
-        def tasks(rollouts: Rollouts = alone) -> Tasks:
-            measured = rollouts.measured()
-            return grouped(measured, [_sent(row) for row in read_again(measured)])
+        def rows(rollouts: Rollouts = alone) -> list[dict[str, Any]]:
+            return [_sent(row) for row in read_again(rollouts.measured())]
 
-        hooks = (mixin.compute_metrics, mixin.get_key_metrics) if mixin else (None, None)
-        agents.append(AgentAggregate(names[code], aggregate_rollouts(alone, tasks, *hooks)))
+        agents.append(AgentAggregate(names[code], aggregate_rollouts(alone, rows, hooks, perf_of_rollouts(alone))))
     return sorted(agents, key=lambda agent: agent.name)
 
 
@@ -94,10 +93,10 @@ def aggregate_and_write(
     Raises:
         DataError: The data are not as they should be.
     """
-    again = mixin is not None
-    with rereadable(paths) if again else nullcontext(paths) as sources:
-        rollouts = read_rollouts(sources, Wanted(numbers=None, again=again), options, listener)
-        agents = aggregate_agents(rollouts, mixin)
+    hooks = hooks_of(mixin)
+    with rereadable(paths) if hooks.need_rows else nullcontext(paths) as sources:
+        wanted = Wanted(numbers=None, nested=(PERF,), again=hooks.need_rows)
+        agents = aggregate_agents(read_rollouts(sources, wanted, options, listener), hooks)
     entries = [agent.entry() for agent in agents]
     path = destination.path("_aggregate_metrics.json")
     with atomic_files(path) as (file,):

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from ..analyses.profile import Profile
 from ..analyses.profile_result import profile_result
+from ..analyses.repeats import Repeats
 from ..completion import completion_of
+from ..errors import plural
 from ..listener import Listener
 from ..output.files import Destination, atomic_files
 from ..parallel import prefetch, run
 from ..reader import InputRows, ReadOptions, Wanted, forkable_jobs, output_stem, read_rollouts
 from ..results import Result
-from .rows import TaskRows, agent_rows, as_structs, first_inputs, profile_json
+from .rows import TaskRows, agent_rows, as_structs, first_inputs, profile_json, repeat_columns
 from .spelling import in_nemo_gym_words
 from .strict_json import encode
 
@@ -35,22 +38,30 @@ SMALLEST_SHARED = 50_000
 
 
 def write_rows(
-    destination: Destination, task_lines: Iterable[bytes], agents: Sequence[dict[str, Any]]
-) -> tuple[Path, Path]:
-    """Write `<stem>_reward_profiling.jsonl` and `<stem>_agent_metrics.json`, both or neither.
+    destination: Destination,
+    task_lines: Iterable[bytes],
+    agents: Sequence[dict[str, Any]],
+    repeats: Sequence[Any] | None = None,
+) -> tuple[Path, ...]:
+    """Write the files of a profile, all or none.
 
     Args:
         destination: Where to.
-        task_lines: The rows by task, as lines of JSON, one or more at a time.
-        agents: The rows by agent.
+        task_lines: The rows of `<stem>_reward_profiling.jsonl`, as lines of JSON, one or more at a time.
+        agents: The rows of `<stem>_agent_metrics.json`.
+        repeats: The rows of `<stem>_repeat_level_metrics.json`; None for no such file.
 
     Returns:
-        The paths of the two files.
+        The paths of the files.
     """
-    paths = destination.path("_reward_profiling.jsonl"), destination.path("_agent_metrics.json")
-    with atomic_files(*paths) as (task_file, agent_file):
+    arrays = {"_agent_metrics.json": agents}
+    if repeats is not None:
+        arrays["_repeat_level_metrics.json"] = repeats
+    paths = tuple(map(destination.path, ("_reward_profiling.jsonl", *arrays)))
+    with atomic_files(*paths) as (task_file, *array_files):
         task_file.writelines(task_lines)
-        agent_file.write(encode(agents))
+        for file, rows in zip(array_files, arrays.values(), strict=True):
+            file.write(encode(rows))
     return paths
 
 
@@ -72,6 +83,21 @@ def _blocks_of_lines(profile: Profile, inputs: InputRows | None, workers: int) -
     return blocks_of_lines if workers > 1 else prefetch(blocks_of_lines)
 
 
+def _note_incomplete_repeats(repeats: Repeats, listener: Listener) -> None:
+    """Say where repeats lack tasks: their means are then of different tasks."""
+    incomplete = np.unique(repeats.agent_of[repeats.n_missing > 0]).tolist()
+    if not incomplete:
+        return
+    first = slice(*repeats.starts[incomplete[0] : incomplete[0] + 2].tolist())
+    counts, total = repeats.n_tasks[first], int((repeats.n_tasks + repeats.n_missing)[first][0])
+    among = "" if len(incomplete) == 1 else f" (the first of {plural(len(incomplete), 'agent')})"
+    listener.note(
+        "repeats-incomplete",
+        f"the repeats of {repeats.agents[incomplete[0]]}{among} have {counts.min():,} to {counts.max():,} of"
+        f" {plural(total, 'task')}: their means are of different tasks",
+    )
+
+
 # --- the whole job --------------------------------------------------------------------------------------------------
 
 
@@ -82,7 +108,7 @@ def profile_and_write(
     options: ReadOptions,
     destination: Destination,
     listener: Listener,
-) -> tuple[Result, tuple[Path, Path]]:
+) -> tuple[Result, tuple[Path, ...]]:
     """Profile rollouts, and write the files of the profile.
 
     Args:
@@ -103,7 +129,10 @@ def profile_and_write(
     profile = Profile(rollouts, completion_of(rollouts, options.agent))
     jobs = forkable_jobs(options, [*paths, inputs]) if rollouts.n_rollouts >= SMALLEST_SHARED else 1
     with nullcontext() if rollouts.matching is None else InputRows(rollouts.matching) as rows:
-        written = write_rows(destination, _blocks_of_lines(profile, rows, jobs), agent_rows(profile))
+        lines = _blocks_of_lines(profile, rows, jobs)
+        repeats = as_structs(repeat_columns(profile), len(profile.repeats))
+        written = write_rows(destination, lines, agent_rows(profile), repeats)
+    _note_incomplete_repeats(profile.repeats, listener)
     for path in written:
         listener.note("wrote", f"wrote {path}")
     return profile_result(profile, lambda: profile_json(profile), listener.notes), written
@@ -127,7 +156,7 @@ def reward_profile(config: RewardProfileConfig) -> tuple[Path, Path]:
     """
     inputs, rollouts = config.materialized_inputs_jsonl_fpath, config.rollouts_jsonl_fpath
     destination = Destination(Path(rollouts).parent, output_stem(rollouts))
-    _, written = profile_and_write(
+    _, (tasks, agents, _) = profile_and_write(
         [rollouts], inputs, config.allow_partial_rollouts, ReadOptions(), destination, Listener()
     )
-    return written
+    return tasks, agents

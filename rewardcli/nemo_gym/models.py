@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = ["AggregateMetrics", "AggregateMetricsRequest", "RewardProfileConfig"]
 
@@ -35,3 +35,17 @@ class AggregateMetrics(BaseModel):
     key_metrics: dict[str, Any] = Field(
         default_factory=dict, description="The headline: a choice of the agent's metrics."
     )
+    repeat_level_metrics: list[dict[str, Any]] = Field(
+        default_factory=list, description="One row per rollout index, where there are several."
+    )
+    perf_summary: dict[str, Any] | None = Field(
+        default=None, description="What the run cost; only where a response has `ng_perf`."
+    )
+
+    # With a return type, the JSON schema would be that of any object.
+    @model_serializer(mode="wrap")
+    def _leave_out_no_summary(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        fields = serialize(self)
+        if fields.get("perf_summary") is None:
+            fields.pop("perf_summary", None)
+        return fields

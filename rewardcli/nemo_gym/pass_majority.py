@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from ..arrays import Codes, Floats, Ints
 from ..keys import canonical_answer, canonical_key, names_of
 from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS
 from ..results import flat_metrics, highest_k
+from .strict_json import finite_number
 
 __all__ = [
     "add_avg_sample_std_dev",
@@ -32,15 +32,6 @@ _ADDED = "avg_sample_std_dev"
 
 def _accuracy(rollout: Mapping[str, Any]) -> dict[str, Any]:
     return {"accuracy": rollout["reward"]} if "reward" in rollout else {}
-
-
-def _score_of(value: Any) -> float | None:
-    """A score as a number, None where it is missing."""
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return None
-    return value  # type: ignore[return-value]
 
 
 def _ragged(tasks: Sequence[Sequence[Any]]) -> Ints:
@@ -87,7 +78,7 @@ def compute_pass_majority_metrics(
         all_score_dicts.append([])
         for rollout in rollouts:
             scores = {
-                name: number for name, value in score(rollout).items() if (number := _score_of(value)) is not None
+                name: number for name, value in score(rollout).items() if (number := finite_number(value)) is not None
             }
             if answer_key is not None:
                 scores[NO_ANSWER] = int(canonical_answer(rollout.get(answer_key)) is None)
@@ -135,14 +126,14 @@ def compute_subset_metrics(
 
     Args:
         tasks: By task, its rollouts.
-        subset_key: The field that names the subset: a task belongs to the value its first rollout has.
+        subset_key: The field that names the subset: a task belongs to the value of its first rollout that has one.
         score_fn: As for `compute_pass_majority_metrics`.
         answer_key: As for `compute_pass_majority_metrics`.
     """
     subsets: dict[Hashable, list[Sequence[dict[str, Any]]]] = {}
     for rollouts in tasks:
-        value = canonical_key(rollouts[0].get(subset_key)) if rollouts else None
-        if value is not None:
+        values = (canonical_key(rollout.get(subset_key)) for rollout in rollouts)
+        if (value := next((value for value in values if value is not None), None)) is not None:
             subsets.setdefault(value, []).append(rollouts)
     metrics: dict[str, Any] = {}
     for name, members in zip(names_of(list(subsets)), subsets.values(), strict=True):

@@ -15,7 +15,7 @@ from ..reader import column_of, output_stem, rollouts_of_dicts
 from ..rollouts import Column, Rollouts
 from .dicts import ROLLOUT_KEY, TASK_KEY
 from .files import write_rows
-from .rows import TaskRows, agent_rows, as_dicts, first_inputs
+from .rows import TaskRows, agent_rows, as_dicts, first_inputs, repeat_columns
 from .spelling import in_nemo_gym_words
 from .strict_json import encode
 
@@ -147,6 +147,30 @@ class RewardProfiler:
         columns = TaskRows(profile, samples.__getitem__, histograms=True).columns(as_dicts)
         return as_dicts(columns, rollouts.n_tasks), agent_rows(profile, histograms=True)
 
+    @in_nemo_gym_words()
+    def repeat_level_metrics(
+        self, rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial_rollouts: bool = False
+    ) -> list[dict[str, Any]]:
+        """Profile the repeats of every agent that has several: a repeat is all its rollouts with one rollout index.
+
+        Args:
+            rows: Materialized inputs.
+            results: Rollouts.
+            allow_partial_rollouts: Whether inputs without a rollout are let pass.
+
+        Returns:
+            One row per repeat, sorted by agent, then rollout index.
+
+        Raises:
+            ValueError: A key is there twice, a rollout has no input, or an input no rollout.
+
+        Source:
+            NeMo Gym 0.7.
+        """
+        rollouts = _read(rows, results, allow_partial_rollouts)
+        profile = Profile(rollouts, completion_of(rollouts))
+        return as_dicts(repeat_columns(profile), len(profile.repeats))
+
     # --- files
 
     def prepare_for_serialization(self, metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -169,7 +193,8 @@ class RewardProfiler:
         base = Path(base_output_fpath)
         lines = (encode(row) + b"\n" for row in self.prepare_for_serialization(group_level_metrics))
         destination = Destination(base.parent, output_stem(base.name))
-        return write_rows(destination, lines, self.prepare_for_serialization(agent_level_metrics))
+        tasks, agents = write_rows(destination, lines, self.prepare_for_serialization(agent_level_metrics))
+        return tasks, agents
 
 
 def _read(rows: list[dict[str, Any]], results: list[dict[str, Any]], allow_partial: bool) -> Rollouts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -11,14 +11,30 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from ..analyses.profile import ByStatistic, Profile
+from ..analyses.profile import AgentStatistics, ByStatistic, Profile
+from ..analyses.repeats import ACROSS, OF_REPEAT, Repeats, spread_of
+from ..arrays import Floats, Ints
 from ..keys import JsonText, key_name
 from ..metrics.histogram import Histogram
 from ..reader import UNNAMEABLE
 from ..rollouts import Rollouts
 from .dicts import ROLLOUT_KEY, TASK_KEY
 
-__all__ = ["Columns", "TaskRows", "agent_ref", "agent_rows", "as_dicts", "as_structs", "first_inputs", "profile_json"]
+__all__ = [
+    "Columns",
+    "TaskRows",
+    "agent_ref",
+    "agent_rows",
+    "as_dicts",
+    "as_structs",
+    "coverage_keys",
+    "first_inputs",
+    "mean_estimates",
+    "profile_json",
+    "repeat_columns",
+    "spread_rows",
+    "statistic_keys",
+]
 
 # By key, a value for every row; UNSET where the row does not have the key.
 Columns = dict[str, list[Any]]
@@ -164,7 +180,8 @@ class TaskRows:
             ROLLOUT_KEY: list(map(self._rollouts.__getitem__, codes)),
             **_rewards(table, rows),
         }
-        return columns | {name: column.take(rows).numbers(UNSET) for name, column in self._profile.numbers.items()}
+        numbers = ((name, column) for name, column in self._profile.numbers.items() if name not in columns)
+        return columns | {name: column.take(rows).numbers(UNSET) for name, column in numbers}
 
 
 def _rewards(table: Rollouts, rows: slice) -> Columns:
@@ -192,19 +209,31 @@ def first_inputs(rollouts: Rollouts) -> list[int]:
 def agent_rows(profile: Profile, *, histograms: bool = False) -> list[dict[str, Any]]:
     """One row per agent: the statistics over all its rollouts, sorted by the agent's name."""
     by_agent = _agent_histograms(profile) if histograms else {}
+    spreads = dict(
+        zip(profile.repeats.agents, spread_rows(mean_estimates(profile.repeats), profile.repeats.starts), strict=True)
+    )
     return [
         {
-            **{
-                f"{statistic}/{name}": value
-                for statistic, values in agent.statistics.items()
-                for name, value in values.items()
-            },
+            **statistic_keys(agent),
             **by_agent.get(agent.name, {}),
-            **{f"coverage/{name}": count for name, count in agent.coverage.items()},
+            **spreads.get(agent.name, {}),
+            **coverage_keys(agent),
             "agent_ref": agent_ref(agent.name),
         }
         for agent in profile.agents
     ]
+
+
+def statistic_keys(agent: AgentStatistics) -> dict[str, int | float]:
+    """The statistics of an agent by their keys."""
+    return {
+        f"{statistic}/{name}": value for statistic, values in agent.statistics.items() for name, value in values.items()
+    }
+
+
+def coverage_keys(agent: AgentStatistics) -> dict[str, int]:
+    """How much of an agent's rollouts is measured and masked, by key; empty if none is masked."""
+    return {f"coverage/{name}": count for name, count in agent.coverage.items()}
 
 
 def _agent_histograms(profile: Profile) -> dict[str, dict[str, Histogram]]:
@@ -219,6 +248,44 @@ def _agent_histograms(profile: Profile) -> dict[str, dict[str, Histogram]]:
         }
         for code, name in enumerate(table.agent_names())
     }
+
+
+# --- rows by repeat -------------------------------------------------------------------------------------------------
+
+
+def repeat_columns(profile: Profile) -> Columns:
+    """The rows by repeat, as columns: agent and rollout index, how many tasks, then every field's statistics."""
+    repeats, indices = profile.repeats, profile.rollouts.indices.values
+    columns: Columns = {
+        "agent_ref": [agent_ref(repeats.agents[place]) for place in repeats.agent_of.tolist()],
+        ROLLOUT_KEY: [_shown(indices[code]) for code in repeats.indices.tolist()],
+        "sample_count": repeats.n_tasks.tolist(),
+        "missing_count": repeats.n_missing.tolist(),
+    }
+    for place, name in enumerate(repeats.fields):
+        for statistic in OF_REPEAT:
+            columns[f"{statistic}/{name}"] = _listed(repeats.statistics[statistic][place])
+    return columns
+
+
+def mean_estimates(repeats: Repeats) -> dict[str, Floats]:
+    """By key, what is estimated in every repeat."""
+    return {f"mean/{name}": repeats.statistics["mean"][place] for place, name in enumerate(repeats.fields)}
+
+
+def spread_rows(estimates: Mapping[str, Floats], starts: Ints) -> list[dict[str, Any]]:
+    """By agent, the keys across its repeats.
+
+    Args:
+        estimates: By key, one estimate per repeat, NaN where it is undefined.
+        starts: Where the repeats of every agent start, as in `Repeats`.
+    """
+    spread = spread_of(estimates, starts)
+    columns: Columns = {}
+    for place, name in enumerate(spread.names):
+        for statistic in ACROSS:
+            columns[f"{statistic}_across_repeats/{name}"] = _listed(spread.statistics[statistic][place])
+    return as_dicts(columns, len(starts) - 1)
 
 
 def profile_json(profile: Profile) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from ..metrics.histogram import Histogram
 
-__all__ = ["encode", "strict"]
+__all__ = ["encode", "finite_number", "strict"]
 
 
 def strict(value: Any) -> Any:
@@ -31,6 +31,18 @@ def strict(value: Any) -> Any:
     return value
 
 
+def finite_number(value: Any) -> int | float | None:
+    """A value as a number that statistics can be made of, booleans as 0 and 1; None for any other."""
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if not isinstance(value, numbers.Real):
+        return None
+    try:
+        return value if math.isfinite(value) else None  # type: ignore[return-value]
+    except OverflowError:  # an integer beyond 1.8e308
+        return None
+
+
 def encode(value: Any, convert: Callable[[Any], Any] | None = None) -> bytes:
     """The compact JSON text of a value, with integers of any size, and null for NaN and infinite numbers.
 
@@ -38,4 +50,6 @@ def encode(value: Any, convert: Callable[[Any], Any] | None = None) -> bytes:
         value: Dicts, lists, numbers, texts, and rows that `as_structs` made.
         convert: Makes such values of any others.
     """
+    import msgspec
+
     return msgspec.json.encode(value, enc_hook=convert)

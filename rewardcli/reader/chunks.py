@@ -135,12 +135,14 @@ class ChunkBuilder:
         dialect = fields.dialect
         keys = [fields.index, fields.agent, dialect.mask, *fields.answers, *fields.subsets]
         keys += [] if fields.task == LINE_KEY else [fields.task]
+        keys += [fields.server] if fields.server else []
         paths = [path for name in keys for path in paths_of(name)]
         for name in fields.numbers or ():
             paths += [*fields.paths(name), (*fields.usage, name)]
         if self.learns:
             paths += fields.paths(REWARD)  # shown as it was read, whatever it is
-        self.layout = Layout(paths, learns=[(), fields.usage] if self.learns else [])
+        apart = [(name,) for name in fields.nested]
+        self.layout = Layout(paths, [(), fields.usage] if self.learns else [], apart)
         self._never_numbers = {fields.task, fields.index, dialect.task, dialect.index, dialect.mask}
         self._has_reward = dialect.reward not in self._never_numbers
         self._never_numbers |= {REWARD, dialect.reward}  # which is added apart
@@ -152,7 +154,8 @@ class ChunkBuilder:
         self._masked: list[NDArray[np.bool_]] = []
         self._numbers: dict[str, list[tuple[int, Column]]] = {}
         self._usage: dict[str, list[tuple[int, Column]]] = {}
-        self._task, self._index, self._agent = (_Coder(canonical_key) for _ in range(3))
+        self._nested: dict[str, list[tuple[int, Column]]] = {}
+        self._task, self._index, self._agent, self._server = (_Coder(canonical_key) for _ in range(4))
         self._labels = {name: _Coder(canonical_answer) for name in fields.answers}
         self._labels |= {name: _Coder(canonical_key) for name in fields.subsets if name not in self._labels}
 
@@ -199,6 +202,8 @@ class ChunkBuilder:
             self._task.add(*alternatives(self.fields.task))
         self._index.add(*alternatives(self.fields.index))
         self._agent.add(*alternatives(self.fields.agent))
+        if self.fields.server:
+            self._server.add(*alternatives(self.fields.server))
         for name, coder in self._labels.items():
             coder.add(*alternatives(name))
         mask = _value(columns, paths_of(self.fields.dialect.mask))
@@ -209,6 +214,9 @@ class ChunkBuilder:
         else:
             for name in self.fields.numbers or ():
                 self._add_wanted_number(columns, name)
+        for name in self.fields.nested:
+            for inner, state in self.layout.numbers(name).items():
+                self._add_number(self._nested, f"{name}.{inner}", columns[(name, inner)], state)
         self._length += len(rows)
 
     def _add_every_number(self, columns: RowColumns) -> None:
@@ -245,9 +253,11 @@ class ChunkBuilder:
             masked=np.concatenate(self._masked) if self._masked else np.empty(0, np.bool_),
             numbers=self._columns_of(self._numbers),
             usage=self._columns_of(self._usage),
+            nested=self._columns_of(self._nested),
             labels={name: coder.labels() for name, coder in self._labels.items()},
             tasks=self._task.labels(),
             agents=self._agent.labels(),
+            servers=self._server.labels() if self.fields.server else Labels.none(self._length),
             orders=self._orders(),
         )
         return Chunk(

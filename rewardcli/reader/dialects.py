@@ -25,6 +25,7 @@ class Dialect:
         mask: The field that is true where a rollout is left out of every statistic.
         usage: The object whose numbers count where the top level has no field of their name.
         reward: The field of the reward.
+        server: The field of the server that ran the agent; "" if rows have none.
         signs: The fields that only this dialect has; all of them in the first row tell it from the others.
         task_guesses: Fields that may be that of the task where it is missing, tried in order.
         index_guesses: The same for the rollout index.
@@ -37,6 +38,7 @@ class Dialect:
     mask: str
     usage: str
     reward: str = REWARD
+    server: str = ""
     signs: tuple[str, ...] = ()
     task_guesses: tuple[str, ...] = ()
     index_guesses: tuple[str, ...] = ()
@@ -49,6 +51,7 @@ NEMO_GYM = Dialect(
     agent="agent_ref.name",
     mask="mask_sample",
     usage="response.usage",
+    server="_ng_environment_server",
     task_guesses=("task_index", "task_id", "problem_id", "question_id", "example_id"),
     index_guesses=("rollout_index", "trial", "sample", "sample_index", "attempt"),
 )

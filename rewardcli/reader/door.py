@@ -11,7 +11,7 @@ import numpy as np
 from ..completion import match_inputs, require_complete
 from ..errors import DataError, plural
 from ..listener import Listener
-from ..rollouts import Duplicates, Labels, Matching, Rollouts, Rows, arrange
+from ..rollouts import Duplicates, Labels, Matching, Rollouts, Rows, arrange, name_runners
 from .chunks import Chunk, ChunkBuilder
 from .dialects import NEMO_GYM, Dialect
 from .fields import Fields, check_fields, find_fields
@@ -50,11 +50,13 @@ def read_rollouts(
     rows, matching = join(chunks), None
     del chunks
     if wanted.inputs is not None:
-        keys = replace(fields, numbers=(), answers=(), subsets=(), reasons=False, offsets=True)
+        keys = replace(fields, numbers=(), answers=(), subsets=(), nested=(), reasons=False, offsets=True)
         input_chunks = read_chunks([wanted.inputs], keys, options, listener)
         _note_damage(input_chunks, listener)
         skipped += skipped_lines(input_chunks)
         rows, matching = _matched(rows, join(input_chunks), wanted.inputs, fields)
+    elif rows.servers.present:
+        name_runners(rows)
     rollouts = arrange(rows, options.duplicates, matching)
     if options.agent is not None:
         rollouts = rollouts.of_agent(options.agent)
@@ -68,6 +70,7 @@ def read_rollouts(
 
 def _matched(rows: Rows, inputs: Rows, source: str, fields: Fields) -> tuple[Rows, Matching]:
     """The rows with the agents of their inputs, and which input each of them answers."""
+    name_runners(rows, inputs)
     rows, inputs = rows.numbered(), inputs.numbered()
     matching = match_inputs(inputs, rows, source, (fields.task, fields.index))
     rows.agents = matching.agents_of_inputs().over(rows.agents)
@@ -138,12 +141,14 @@ def rollouts_of_dicts(
     fields = Fields(dialect.task, dialect.index, dialect.agent, dialect, numbers)
     rows, matching = _rows_of_dicts(dicts, fields, names[0]), None
     if pooled:
-        rows.agents = Labels.none(len(rows))
+        rows.agents = rows.servers = Labels.none(len(rows))
     if loose and (rows.indices.codes < 0).any():
         rows.indices = Labels.none(len(rows))
     if inputs is not None:
         keys = replace(fields, numbers=())
         rows, matching = _matched(rows, _rows_of_dicts(inputs, keys, names[1]), names[1], fields)
+    else:
+        name_runners(rows)
     rollouts = arrange(rows, duplicates, matching)
     if matching is not None:
         require_complete(rows, matching, names, allow_partial, allow_extra)

@@ -41,6 +41,7 @@ class Fields:
         numbers: The numeric fields; None for all of them, those of the usage included.
         answers: Fields whose values are compared as answers.
         subsets: Fields whose values are compared as keys.
+        nested: Objects whose numeric fields are kept apart.
         reasons: Whether it is kept why a number is missing, even where a field holds none far and wide.
         offsets: Whether the byte offset of every row is kept.
     """
@@ -52,12 +53,18 @@ class Fields:
     numbers: tuple[str, ...] | None = ()
     answers: tuple[str, ...] = ()
     subsets: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
     reasons: bool = False
     offsets: bool = False
 
     def paths(self, name: str) -> list[tuple[str, ...]]:
         """Where a numeric field may stand; the reward where the dialect has it."""
         return paths_of(self.dialect.reward if name == REWARD else name)
+
+    @property
+    def server(self) -> str:
+        """The field of the server that ran the agent; "" where it does not count."""
+        return self.dialect.server if self.agent == self.dialect.agent else ""
 
     @property
     def usage(self) -> tuple[str, ...]:
@@ -158,6 +165,7 @@ def find_fields(paths: Sequence[str], wanted: Wanted, options: ReadOptions, list
         numbers=wanted.numbers,
         answers=wanted.answers,
         subsets=wanted.subsets,
+        nested=wanted.nested,
         reasons=wanted.reasons,
         offsets=wanted.again,
     )

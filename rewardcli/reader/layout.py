@@ -156,16 +156,22 @@ class Layout:
     Args:
         paths: Key paths of which the value is kept, whatever it is.
         learns: Key paths below which every number is wanted, so that unknown keys are learnt; `()` is the row itself.
+        apart: More such paths, whose keys have no part in `orders`.
 
     Attributes:
         orders: The keys of every row that taught a key, in the row's own order.
     """
 
-    def __init__(self, paths: Iterable[Sequence[str]], learns: Sequence[Sequence[str]] = ()) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Sequence[str]],
+        learns: Sequence[Sequence[str]] = (),
+        apart: Sequence[Sequence[str]] = (),
+    ) -> None:
         self.orders: list[tuple[str, ...]] = []
         self._root = _Node()
         self._learns = learns
-        for path in learns:
+        for path in (*learns, *apart):
             self._node(path).learns = True
         for path in (paths := list(paths)):
             self._node(path).kept = True

@@ -46,6 +46,7 @@ class Wanted:
         numbers: The numeric fields; None for all of them, those of the usage included.
         answers: Fields whose values are compared as answers.
         subsets: Fields whose values are compared as keys.
+        nested: Objects whose numeric fields are kept apart, as `OBJECT.FIELD`, where rows have them.
         reasons: Whether it is kept why a number is missing, even where a field holds none far and wide.
         inputs: The file of the materialized inputs.
         allow_partial: Whether inputs may lack a rollout.
@@ -55,6 +56,7 @@ class Wanted:
     numbers: tuple[str, ...] | None = ()
     answers: tuple[str, ...] = ()
     subsets: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
     reasons: bool = False
     inputs: str | None = None
     allow_partial: bool = False

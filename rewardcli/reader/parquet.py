@@ -232,6 +232,7 @@ def read_parquet(path: str, fields: Fields) -> Chunk:
         | {name: _labels(table, f"label.{name}", canonical_answer) for name in fields.answers},
         tasks=line_keys if fields.task == LINE_KEY else _labels(table, "task"),
         agents=_labels(table, "agent"),
+        servers=Labels.none(count),
         orders=[tuple(names) for names in json.loads(table.schema.metadata.get(_ORDERS_KEY, b"[]"))],
     )
     return Chunk(path, rows, count)

@@ -19,6 +19,7 @@ from .column import (
 )
 from .labels import Labels
 from .rows import DEFAULT_AGENT, Columns, Matching, Origin, Origins, Rollouts, Rows, by_appearance
+from .runners import name_runners
 
 __all__ = [
     "ABSENT",
@@ -42,4 +43,5 @@ __all__ = [
     "Rows",
     "arrange",
     "by_appearance",
+    "name_runners",
 ]

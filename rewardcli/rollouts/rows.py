@@ -104,15 +104,17 @@ class Columns:
         masked: By row, whether the rollout is left out of every statistic.
         numbers: Top-level numeric fields, in first-seen order.
         usage: Numeric fields of the usage.
+        nested: Numeric fields of other objects, as `OBJECT.FIELD`, where they were asked for.
         labels: Answers and subset values by field.
     """
 
-    BY_ROW: ClassVar[tuple[str, ...]] = ("indices", "masked", "numbers", "usage", "labels")
+    BY_ROW: ClassVar[tuple[str, ...]] = ("indices", "masked", "numbers", "usage", "nested", "labels")
 
     indices: Labels
     masked: Mask
     numbers: dict[str, Column] = field(default_factory=dict)
     usage: dict[str, Column] = field(default_factory=dict)
+    nested: dict[str, Column] = field(default_factory=dict)
     labels: dict[str, Labels] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -135,14 +137,16 @@ class Rows(Columns):
 
     Attributes:
         tasks, agents: By row; codes are -1 where there is none.
+        servers: By row, the server that ran the agent; codes are -1 where the row names none.
         orders: The fields of every row that has one which no row before it has, in the row's order.
         origins: Where the rows stand.
-        apart: After `concat`, for numbers and usage: by field, the pieces of the column that are not put together yet,
-            each with the row at which it begins.
+        apart: After `concat`, for numbers, usage and nested: by field, the pieces of the column that are not put
+            together yet, each with the row at which it begins.
     """
 
     tasks: Labels = field(default_factory=lambda: Labels.none(0))
     agents: Labels = field(default_factory=lambda: Labels.none(0))
+    servers: Labels = field(default_factory=lambda: Labels.none(0))
     orders: list[tuple[str, ...]] = field(default_factory=list)
     origins: Origins = _NOWHERE
     apart: dict[str, dict[str, list[tuple[int, Column]]]] = field(default_factory=dict)
@@ -172,18 +176,19 @@ class Rows(Columns):
             labels={name: Labels.concat([chunk.labels[name] for chunk in chunks]) for name in fields},
             tasks=Labels.concat([chunk.tasks for chunk in chunks]),
             agents=Labels.concat([chunk.agents for chunk in chunks]),
+            servers=Labels.concat([chunk.servers for chunk in chunks]),
             orders=orders,
             origins=Origins(origins),
-            apart={role: pieces(role) for role in ("numbers", "usage")},
+            apart={role: pieces(role) for role in ("numbers", "usage", "nested")},
         )
 
     def take(self, rows: NDArray[np.intp] | slice) -> Rows:
         """Some of the rows, in the order given."""
-        columns = self.taken(rows)
-        return replace(self, **columns, tasks=self.tasks.take(rows), agents=self.agents.take(rows), apart={})
+        keys = {name: getattr(self, name).take(rows) for name in ("tasks", "agents", "servers")}
+        return replace(self, **self.taken(rows), **keys, apart={})
 
     def taken(self, rows: NDArray[np.intp] | slice) -> dict[str, Any]:
-        """By name of attribute, every column but tasks and agents for some of the rows, in the order given."""
+        """By name of attribute, every column but tasks, agents and servers for some of the rows, in the order given."""
         taken = self._taken(rows)
         destinations = _destinations(rows, len(self)) if self.apart else None
         length = len(taken["masked"])
@@ -323,11 +328,12 @@ class Rollouts(Columns):
         return top.choose(top.states != ABSENT, usage)
 
     def by_first_rollout(self, field: str) -> Labels:
-        """By task, the label of its first rollout; -1 for a task without rollouts."""
+        """By task, the label of its first rollout that has one; -1 for a task without any."""
         labels = self.labels[field]
         codes = np.full(self.n_tasks, -1, np.int32)
-        filled = np.diff(self.starts) > 0
-        codes[filled] = labels.codes[self.starts[:-1][filled]]
+        rows = np.flatnonzero(labels.codes >= 0)
+        tasks, first = np.unique(np.searchsorted(self.starts, rows, "right") - 1, return_index=True)
+        codes[tasks] = labels.codes[rows[first]]
         return Labels(codes, labels.values, labels.present)
 
     def by_row(self, labels: Labels) -> Labels:
