@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = [
     "canonical_key",
     "key_name",
     "names_of",
-    "sorting_order",
+    "sorting_orders",
 ]
 
 
@@ -102,8 +102,12 @@ def names_of(values: Sequence[Hashable]) -> list[str]:
     return [name(value) for value in values]
 
 
-def sorting_order(values: Sequence[Hashable]) -> Ints:
-    """The positions of the keys in order: numbers, then text by code point, then the rest by its JSON text."""
+def sorting_orders(columns: Iterable[Sequence[Hashable]]) -> list[Ints]:
+    """By column, the positions of its keys in order: numbers, then text by code point, then the rest by its JSON."""
+    return [_sorting_order(values) for values in columns]
+
+
+def _sorting_order(values: Sequence[Hashable]) -> Ints:
     if all(type(value) is int and -(2**63) <= value < 2**63 for value in values):
         return np.argsort(np.array(values, dtype=np.int64), kind="stable")
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from rewardcli.cli import app
-from rewardcli.reader import columns
+from rewardcli.reader import chunks
 from rewardcli.reader.parquet import SCHEMA_VERSION
 
 KEPT = ("answer", "subset", "grade.points", "grade.passed")
@@ -226,10 +226,12 @@ def test_hooks_need_the_rollouts(run: Run) -> None:
         "        return {}\n"
     )
     table = extract(run, write("rollouts.jsonl", PLAIN))
-    assert run("aggregate", table, "--hooks", "hooked:Hooks") == (
-        1,
-        "Error: the hooks need the rollouts themselves\nHint: name files of JSON rows, not tables\n",
-    )
+    code, text = run("aggregate", table, "--hooks", "hooked:Hooks")
+    assert code == 1
+    assert text.splitlines() == [
+        "Error: rollouts.parquet: the rollouts themselves are needed, not a Parquet file of numbers",
+        "Hint: name files of JSON rows",
+    ]
 
 
 def test_a_foreign_parquet_file(run: Run) -> None:
@@ -237,8 +239,8 @@ def test_a_foreign_parquet_file(run: Run) -> None:
     code, text = run("passk", "foreign.parquet")
     assert code == 1
     assert text.splitlines() == [
-        "Error: foreign.parquet: no table of rollouts, expected one of rewardcli schema 2",
-        "Hint: make it anew with this version's 'rewardcli extract'",
+        "Error: foreign.parquet: not a table of rollouts, expected one of rewardcli schema 2",
+        "Hint: make it again with this version's 'rewardcli extract'",
     ]
 
 
@@ -287,8 +289,8 @@ def test_without_pyarrow(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("passk", "x.parquet") == (1, f"Error: {message}")
 
 
-def test_what_is_no_number_hides_the_usage_in_a_table_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "_ROWS_AT_ONCE", 4)
+def test_what_is_not_a_number_hides_the_usage_in_a_table_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_ROWS_AT_ONCE", 4)
     data = [row(i, 0, reward=1, x=1 if i == 19 else "none", y="never", **usage(x=1, y=1)) for i in range(20)]
     rollouts = write("rollouts.jsonl", data)
     table = extract(run, rollouts)

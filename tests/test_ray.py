@@ -217,13 +217,13 @@ def test_a_command_starts_a_cluster_of_its_own_and_ends_it(rollouts: Path, tmp_p
 def test_an_address_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     begin = time.monotonic()
-    with pytest.raises(RewardcliError, match=r"no Ray cluster answers at 127.0.0.1:1: .*refused\ncheck --ray-address"):
+    with pytest.raises(RewardcliError, match=r"no Ray cluster answers at 127.0.0.1:1: .*refused\ncheck ray_address"):
         list(OnRay("127.0.0.1:1", 2).run(str, [1]))
     assert time.monotonic() - begin < 10
 
 
 def test_without_ray(rollouts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RewardcliError, match=r"--engine ray needs Ray\npip install") as caught:
+    with pytest.raises(RewardcliError, match=r"reading on a Ray cluster needs Ray\npip install") as caught:
         read(rollouts, engine="ray")
     assert caught.value.exit_code == 1

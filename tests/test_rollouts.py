@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardcli.keys import JsonText, canonical_answer, canonical_json, canonical_key, key_name, names_of, sorting_order
+from rewardcli.keys import JsonText, canonical_answer, canonical_json, canonical_key, key_name, names_of, sorting_orders
 from rewardcli.rollouts import (
     ABSENT,
     BOOLEAN,
@@ -130,13 +130,13 @@ def test_distinct_keys_have_distinct_names_even_if_one_is_spelled_with_quotes() 
 def test_keys_sort_as_numbers_then_text_by_code_point_then_the_rest_by_its_json() -> None:
     expected = [-1, 0.5, 2, 10, 10**30, "", "10", "9", "Z", "a", "é", "\U0001f600", JsonText("[2]"), JsonText("true")]
     for keys in (expected[::-1], expected[1::2] + expected[::2]):
-        assert [keys[i] for i in sorting_order(keys)] == expected
+        assert [keys[i] for i in sorting_orders([keys])[0]] == expected
 
 
 @given(keys=st.lists(st.integers()))
 @few_examples
 def test_whole_numbers_of_any_size_sort_by_value(keys: list[int]) -> None:
-    assert [keys[i] for i in sorting_order(keys)] == sorted(keys)
+    assert [keys[i] for i in sorting_orders([keys])[0]] == sorted(keys)
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
@@ -174,9 +174,9 @@ def test_merged_labels_are_present_if_any_part_is() -> None:
 @given(rows=label_rows)
 @few_examples
 def test_sorted_labels_are_the_same_rows_with_codes_in_the_order_of_the_values(rows: list[Hashable | None]) -> None:
-    found = labels(*rows).sorted()
+    (found,) = Labels.sorted(labels(*rows))
     assert rows_of(found) == rows
-    assert sorting_order(found.values).tolist() == list(range(len(found.values)))
+    assert sorting_orders([found.values])[0].tolist() == list(range(len(found.values)))
 
 
 def test_taken_labels_are_the_rows_asked_for() -> None:

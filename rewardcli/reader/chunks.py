@@ -300,5 +300,7 @@ def _value(columns: RowColumns, paths: Sequence[tuple[str, ...]]) -> Sequence[An
 
 
 def _whole(pieces: list[tuple[int, Column]], length: int) -> Column:
+    """The column of so many rows; one piece that has them all is it already."""
     start, first = pieces[0]
-    return first if start == 0 and len(first) == length else Column.concat(pieces, length)
+    rows = len(first.values) if first.rows is None else first.length
+    return first if start == 0 and rows == length else Column.concat(pieces, length)

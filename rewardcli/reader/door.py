@@ -17,7 +17,7 @@ from .dialects import NEMO_GYM, Dialect
 from .fields import Fields, check_fields, find_fields
 from .files import expand
 from .options import ReadOptions, Wanted
-from .read import join, read_chunks, skipped_lines
+from .read import check_engine, join, read_chunks, skipped_lines
 
 __all__ = ["read_rollouts", "rollouts_of_dicts"]
 
@@ -39,6 +39,7 @@ def read_rollouts(
     """
     options, listener = options or ReadOptions(), listener or Listener()
     files = expand(list(paths))
+    check_engine(files, options)
     fields, head = find_fields(files, wanted, options, listener)
     chunks = read_chunks(files, fields, options, listener)
     numbers = {name for chunk in chunks for name in (*chunk.rows.numbers, *chunk.rows.usage)}
@@ -54,9 +55,11 @@ def read_rollouts(
         _note_damage(input_chunks, listener)
         skipped += skipped_lines(input_chunks)
         rows, matching = _matched(rows, join(input_chunks), wanted.inputs, fields)
-    else:
+    elif rows.servers.present:
         name_runners(rows)
-    rollouts = arrange(rows, options.duplicates, matching).of_agent(options.agent)
+    rollouts = arrange(rows, options.duplicates, matching)
+    if options.agent is not None:
+        rollouts = rollouts.of_agent(options.agent)
     if matching is not None:
         require_complete(rows, matching, (", ".join(files), matching.source), wanted.allow_partial)
         if matching.inputs.origins.all_offsets() is None:
@@ -67,7 +70,8 @@ def read_rollouts(
 
 def _matched(rows: Rows, inputs: Rows, source: str, fields: Fields) -> tuple[Rows, Matching]:
     """The rows with the agents of their inputs, and which input each of them answers."""
-    name_runners(rows, inputs)
+    if rows.servers.present or inputs.servers.present:
+        name_runners(rows, inputs)
     rows, inputs = rows.numbered(), inputs.numbered()
     matching = match_inputs(inputs, rows, source, (fields.task, fields.index))
     rows.agents = matching.agents_of_inputs().over(rows.agents)
@@ -144,7 +148,7 @@ def rollouts_of_dicts(
     if inputs is not None:
         keys = replace(fields, numbers=())
         rows, matching = _matched(rows, _rows_of_dicts(inputs, keys, names[1]), names[1], fields)
-    else:
+    elif rows.servers.present:
         name_runners(rows)
     rollouts = arrange(rows, duplicates, matching)
     if matching is not None:

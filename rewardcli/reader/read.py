@@ -23,7 +23,7 @@ from .options import ReadOptions
 from .parts import Part, lines_before, parts_of, read_batches
 from .remote import is_remote
 
-__all__ = ["forkable_jobs", "join", "read_chunks", "read_part"]
+__all__ = ["check_engine", "forkable_jobs", "join", "read_chunks", "read_part"]
 
 # Below this many bytes, starting worker processes costs more than they gain (benchmarks/pool_threshold.py).
 SMALLEST_SHARED = 64 << 20
@@ -137,6 +137,16 @@ def _line_error(part: Part, bad: SkippedLine, line: bytes) -> LineError:
 # --- all parts ------------------------------------------------------------------------------------------------------
 
 
+def check_engine(paths: Iterable[str], options: ReadOptions) -> None:
+    """Make sure that the workers can read the files.
+
+    Raises:
+        UsageError: One of them is here only.
+    """
+    if options.engine == "ray" and any(map(is_stream, paths)):
+        raise UsageError("a Ray cluster cannot read standard input, nor pipes", "name files that all of it can read")
+
+
 def read_chunks(paths: Sequence[str], fields: Fields, options: ReadOptions, listener: Listener) -> list[Chunk]:
     """Read files of rows, or Parquet files.
 
@@ -150,8 +160,6 @@ def read_chunks(paths: Sequence[str], fields: Fields, options: ReadOptions, list
         DataError: A file cannot be read, or there are no rollouts at all.
     """
     on_ray = options.engine == "ray"
-    if on_ray and any(map(is_stream, paths)):
-        raise UsageError("a Ray cluster cannot read standard input, nor pipes", "name files that all of it can read")
     jobs = options.jobs or available_cores()
     parts = parts_of(list(paths), jobs if options.jobs or not on_ray else max(jobs, _CLUSTER_JOBS))
     alone = not on_ray and (jobs == 1 or not _worth_sharing(parts))
@@ -162,10 +170,12 @@ def read_chunks(paths: Sequence[str], fields: Fields, options: ReadOptions, list
     if on_ray:
         work = partial(_read_elsewhere, read=work, folder=str(Path.cwd()))
     listener.begin(None if any(part.end is None for part in parts) else sum(part.size for part in parts))
-    results = run(
-        work, parts, jobs=1 if alone else jobs, engine=options.engine, ray_address=options.ray_address,
-        fork_safe=not any(map(is_remote, paths)),
-    )  # fmt: skip
+    results: Iterator[Chunk] = map(work, parts)
+    if not alone:
+        results = run(
+            work, parts, jobs=jobs, engine=options.engine, ray_address=options.ray_address,
+            fork_safe=not any(map(is_remote, paths)),
+        )  # fmt: skip
     chunks: list[Chunk] = []
     left = options.max_errors
     for part, chunk in zip(parts, results, strict=True):

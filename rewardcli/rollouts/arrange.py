@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Codes, Ints, Mask
 from ..errors import DataError
+from .labels import Labels
 from .rows import DEFAULT_AGENT, Matching, Rollouts, Rows, by_appearance
 
 __all__ = ["Duplicates", "arrange"]
@@ -41,8 +42,7 @@ def arrange(
             "complete the file, or name another field with {rollout_key}",
             rows.origins.location(int(np.argmax(~indexed))),
         )
-    agents, tasks = rows.agents.filled(DEFAULT_AGENT).sorted(), rows.tasks.sorted()
-    indices = rows.indices.sorted()
+    agents, tasks, indices = Labels.sorted(rows.agents.filled(DEFAULT_AGENT), rows.tasks, rows.indices)
     task = tasks.codes.astype(np.int64) * len(agents.values) + agents.codes
     order = _order(task, indices.codes)
     task = task[order]

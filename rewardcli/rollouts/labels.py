@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Codes
-from ..keys import sorting_order
+from ..keys import sorting_orders
 
 __all__ = ["Labels"]
 
@@ -55,11 +55,12 @@ class Labels:
         first, second = np.split(joint.codes, 2)
         return Labels(np.where(first >= 0, first, second), joint.values, joint.present)
 
-    def sorted(self) -> Labels:
+    @staticmethod
+    def sorted(*columns: Labels) -> list[Labels]:
         """The same labels, with the values in sorting order, so that codes compare as their values do."""
-        if len(self.values) < 2:
-            return self
-        order = sorting_order(self.values)
-        ranks = np.full(len(self.values) + 1, -1, dtype=np.int32)
-        ranks[order] = np.arange(len(self.values))
-        return Labels(ranks[self.codes], [self.values[i] for i in order], self.present)
+        ordered = []
+        for labels, order in zip(columns, sorting_orders([labels.values for labels in columns]), strict=True):
+            ranks = np.full(len(order) + 1, -1, dtype=np.int32)
+            ranks[order] = np.arange(len(order))
+            ordered.append(Labels(ranks[labels.codes], [labels.values[i] for i in order], labels.present))
+        return ordered

@@ -89,6 +89,9 @@ class Origins:
         return np.concatenate(offsets) if len(offsets) == len(self._origins) else None
 
 
+_NOWHERE = Origins([])
+
+
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +150,7 @@ class Rows(Columns):
     agents: Labels = field(default_factory=lambda: Labels.none(0))
     servers: Labels = field(default_factory=lambda: Labels.none(0))
     orders: list[tuple[str, ...]] = field(default_factory=list)
-    origins: Origins = field(default_factory=lambda: Origins([]))
+    origins: Origins = _NOWHERE
     apart: dict[str, dict[str, list[tuple[int, Column]]]] = field(default_factory=dict)
 
     @staticmethod
@@ -300,7 +303,7 @@ class Rollouts(Columns):
     agents: Labels = field(default_factory=lambda: Labels.none(0))
     positions: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     orders: list[tuple[str, ...]] = field(default_factory=list)
-    origins: Origins = field(default_factory=lambda: Origins([]))
+    origins: Origins = _NOWHERE
     matching: Matching | None = None
     left_out: int = 0
 
