@@ -1,7 +1,7 @@
-"""The jobs that rewardcli is measured against, each run alone: `python contenders.py JOB FILE [OUTPUT]`.
+"""The jobs that rewardcli is compared with, each run by itself: `python contenders.py JOB FILE [OUTPUT]`.
 
-A job that computes metrics prints them as a JSON object with rewardcli's keys, so that the harness can see that all
-contenders found the same numbers. Heavy libraries are imported by the job that needs them.
+A job that computes metrics prints them as a JSON object with rewardcli's keys, so that `run.py` can check that all
+contenders get the same numbers. Each job imports the libraries that it needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read(path: Path) -> None:
 
 
 def parse(path: Path) -> None:
-    """`orjson.loads` a line, nothing extracted."""
+    """Call `orjson.loads` on each line, and extract nothing."""
     from orjson import loads
 
     with path.open("rb") as file:
@@ -40,7 +40,7 @@ def parse(path: Path) -> None:
 
 
 def loop(path: Path) -> None:
-    """`orjson.loads` a line; every numeric field, usage over top level, and the answer; nothing kept."""
+    """Call `orjson.loads` on each line and extract every numeric field, usage over top level, and the answer."""
     from orjson import loads
 
     with path.open("rb") as file:
@@ -53,7 +53,7 @@ def loop(path: Path) -> None:
 
 
 def loop_columns(path: Path) -> None:
-    """The same loop with what it extracts kept: a compact array of rows and values for each field."""
+    """Run the same loop, but keep what it extracts: compact arrays of rows and values for each field."""
     from array import array
     from collections import defaultdict
 
@@ -73,7 +73,7 @@ def loop_columns(path: Path) -> None:
 
 
 def print_metrics(tasks: Iterable[tuple[int, int]], majority: float) -> None:
-    """Print pass@k for every k from (rollouts, correct ones) of each task, and majority at the largest k."""
+    """Print pass@k for every k, from (rollouts, correct rollouts) of each task, and majority at the largest k."""
     counts = Counter((int(n), int(c)) for n, c in tasks)
     largest = max(n for n, _ in counts)
     metrics = {}
@@ -86,7 +86,7 @@ def print_metrics(tasks: Iterable[tuple[int, int]], majority: float) -> None:
 
 
 def pandas_metrics(frame: Any) -> None:
-    """pass@k and majority from a pandas frame of task, reward and answer."""
+    """Compute pass@k and majority from a pandas frame of task, reward and answer."""
     rewards = frame.groupby(TASK)["reward"].agg(["count", "sum"])
     votes = frame.groupby([TASK, ANSWER_FIELD, "reward"]).size().rename("votes").reset_index()
     winners = votes[votes["votes"] == votes.groupby(TASK)["votes"].transform("max")]
@@ -95,14 +95,14 @@ def pandas_metrics(frame: Any) -> None:
 
 
 def pandas_whole(path: Path) -> None:
-    """`pandas.read_json(lines=True)`: the whole file as one frame, then the metrics by groupby."""
+    """Read the whole file with `pandas.read_json(lines=True)`, then compute the metrics by groupby."""
     import pandas as pd
 
     pandas_metrics(pd.read_json(path, lines=True, dtype=False, convert_dates=False))
 
 
 def pandas_chunks(path: Path) -> None:
-    """The same in chunks of about 16 MB, of which the numeric columns, usage and the answer are kept."""
+    """Do the same in chunks of about 16 MB, keeping the numeric columns, usage and the answer."""
     import pandas as pd
 
     with path.open("rb") as file:
@@ -115,7 +115,7 @@ def pandas_chunks(path: Path) -> None:
 
 
 def polars_frame(path: Path, *, every_column: bool) -> Any:
-    """A lazy frame over the file, its schema given; with all numeric columns or with those of pass@k alone."""
+    """Make a lazy frame of the file, given its schema, with all numeric columns or only those that pass@k needs."""
     import polars as pl
 
     kinds = {"bool": pl.Boolean, "int": pl.Int64, "float": pl.Float64}
@@ -131,7 +131,7 @@ def polars_frame(path: Path, *, every_column: bool) -> Any:
 
 
 def polars_passk(path: Path) -> None:
-    """polars, `scan_ndjson` with the four columns that pass@k and majority need; schema given."""
+    """Use polars' `scan_ndjson` with the four columns that pass@k and majority need, given their types."""
     import polars as pl
 
     frame = polars_frame(path, every_column=False).collect(engine="streaming")
@@ -143,7 +143,7 @@ def polars_passk(path: Path) -> None:
 
 
 def polars_profile(path: Path, output: Path) -> None:
-    """polars, all numeric columns; five statistics of each by task, written as JSON lines, and over all rows."""
+    """Use polars to write five statistics of every numeric column, by task as JSON lines, and over all rows."""
     import polars as pl
 
     frame = polars_frame(path, every_column=True).collect(engine="streaming")
@@ -155,7 +155,7 @@ def polars_profile(path: Path, output: Path) -> None:
 
 
 def duckdb_table(path: Path, threads: int, *, every_column: bool) -> Any:
-    """A DuckDB connection with the file's columns in the table `rollouts`, their types given."""
+    """Load the file's columns, given their types, into the table `rollouts` of a new DuckDB connection."""
     import duckdb
 
     types = {"bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE"}
@@ -176,7 +176,7 @@ def duckdb_table(path: Path, threads: int, *, every_column: bool) -> Any:
 
 
 def duckdb_passk(path: Path, threads: int) -> None:
-    """DuckDB, `read_json` with the four columns that pass@k and majority need; types given."""
+    """Use DuckDB's `read_json` with the four columns that pass@k and majority need, given their types."""
     connection = duckdb_table(path, threads, every_column=False)
     tasks = connection.execute(f"SELECT count(*), sum(reward) FROM rollouts GROUP BY {TASK}").fetchall()
     votes = f"""
@@ -192,7 +192,7 @@ def duckdb_passk(path: Path, threads: int) -> None:
 
 
 def duckdb_profile(path: Path, output: Path, threads: int) -> None:
-    """DuckDB, all numeric columns; five statistics of each by task, written as JSON lines, and over all rows."""
+    """Use DuckDB to write five statistics of every numeric column, by task as JSON lines, and over all rows."""
     connection = duckdb_table(path, threads, every_column=True)
     names = [name for name in (*NUMERIC_FIELDS, *USAGE_FIELDS) if name not in (TASK, ROLLOUT)]
     functions = {how: "stddev_samp" if how == "std" else how for how in STATISTICS}
@@ -217,7 +217,7 @@ JOBS: dict[str, Callable[..., None]] = {
 
 
 def main(job: str, path: str, *rest: str) -> None:
-    """Run one job: `JOB FILE`, then an output file for profiles, then a thread count for DuckDB."""
+    """Run one job: `JOB FILE`, followed by an output file for profiles and a thread count for DuckDB."""
     arguments: list[Any] = [int(value) if value.isdigit() else Path(value) for value in rest]
     JOBS[job](Path(path), *arguments)
 

@@ -1,8 +1,8 @@
-"""The names that the generated rows have, for the generator and for contenders that must be told them."""
+"""The field names of the generated rows, for the generator and for contenders that must know them in advance."""
 
 from __future__ import annotations
 
-# name, share of the rows that have it, kind; with the two indices and the reward these make 19 numeric names
+# Name, share of the rows that have it, type. With the two indices and the reward, these are 19 numeric names.
 NUMBERS: tuple[tuple[str, float, str], ...] = (
     ("num_turns", 1.0, "int"),
     ("truncated", 1.0, "bool"),

@@ -1,4 +1,4 @@
-"""What the benchmarks share: run a command as a fresh process, go round the contenders, print a Markdown table."""
+"""What the benchmarks share: run a command as a fresh process, run rounds of contenders, print a Markdown table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_measured(
     memory_limit: int | None = None,
     timeout: float | None = None,
 ) -> Measurement:
-    """Run a command through the shim; stop it when it outgrows its memory limit (bytes) or its time (seconds)."""
+    """Run a command through the shim; stop it when it exceeds its memory limit (bytes) or its timeout (seconds)."""
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
@@ -67,7 +67,7 @@ def run_measured(
 
 
 def _watch(process: subprocess.Popen[bytes], memory_limit: int | None, timeout: float | None) -> str:
-    """Wait for the end; else the reason to stop early."""
+    """Wait for the process to end; return why it must be stopped early, or an empty text."""
     start = time.monotonic()
     while True:
         try:
@@ -83,7 +83,7 @@ def _watch(process: subprocess.Popen[bytes], memory_limit: int | None, timeout: 
 
 
 def _tree_memory(pid: int) -> int:
-    """Anonymous memory, in bytes, of a process and its descendants (0 where /proc does not tell)."""
+    """Sum the anonymous memory, in bytes, of a process and its descendants (0 where /proc does not say)."""
     total = 0
     pending = [str(pid)]
     while pending:
@@ -94,20 +94,20 @@ def _tree_memory(pid: int) -> int:
                     total += int(line.split()[1]) * 1024
             for task in (folder / "task").iterdir():
                 pending += (task / "children").read_text().split()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has ended in the meantime
             continue
     return total
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Leave nothing of the run behind."""
+    """Kill whatever is left of a run."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _failure(status: int, errors: str) -> str:
-    """Words for a wait status, empty for success."""
+    """Describe a wait status; empty for success."""
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return ""
@@ -120,7 +120,7 @@ def _failure(status: int, errors: str) -> str:
 def run_rounds(
     names: Sequence[str], run: Callable[[str], Measurement], rounds: int, label: str = ""
 ) -> dict[str, list[Measurement]]:
-    """Round after round, every contender once in the same order; one that failed is not tried again."""
+    """Run every contender once per round, in the same order; one that fails is not run again."""
     results: dict[str, list[Measurement]] = {name: [] for name in names}
     for number in range(1, rounds + 1):
         for name in names:
@@ -133,23 +133,23 @@ def run_rounds(
 
 
 def median_seconds(runs: Iterable[Measurement]) -> float:
-    """The median wall time."""
+    """Return the median wall time."""
     return median(run.seconds for run in runs)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, first column left, the others right."""
+    """Format a Markdown table, with the first column aligned left and the others right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def find_rewardcli(given: str | None = None) -> str | None:
-    """The console script: the given one, the one of this environment, or the one on the path."""
+    """Find the console script: the given one, that of this environment, or the one on the path."""
     if given:
         return shutil.which(given)
     return shutil.which("rewardcli", path=Path(sys.executable).parent) or shutil.which("rewardcli")
 
 
 def describe_machine() -> str:
-    """Cores and Python, for the line under a table."""
+    """Describe cores and Python, for the line under a table."""
     return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {sys.platform}"

@@ -1,9 +1,9 @@
 """Write seeded rollouts files in three shapes: slim (S), text (M) and token-level (L).
 
-A file depends on nothing but shape, rows and seed. Rows look like those of a NeMo Gym collection run: compact JSON,
-19 numeric top-level names (the two indices and the reward among them; ints, floats and bools; some in a few rows of a
-thousand), three numbers of usage, an extracted answer that is sometimes null. They stand in the order in which
-concurrent collection finishes them: started task by task, ended after durations of their own.
+A file depends only on shape, rows and seed. Rows look like those of a NeMo Gym collection run: compact JSON with 19
+numeric top-level fields (the two indices, the reward, and others that are ints, floats or bools, some of them in only a
+few rows per thousand), three usage numbers, and an extracted answer that is sometimes null. Rows are in the order in
+which concurrent collection finishes them: rollouts start task by task and take different times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """How many rows a file has by default, how many rollouts a task, and about how long a row is."""
+    """How many rows a file has by default, how many rollouts each task has, and about how long a row is."""
 
     rows: int
     rollouts: int
@@ -53,17 +53,17 @@ VOCABULARY = WORDS * 4 + RARE_WORDS
 
 
 def json_text(text: str) -> bytes:
-    """The inside of a JSON string, as UTF-8 the way orjson writes it."""
+    """Return the inside of a JSON string, in UTF-8, as orjson writes it."""
     return json.dumps(text, ensure_ascii=False)[1:-1].encode()
 
 
 def text_pool(rng: Generator, count: int, words: int) -> list[bytes]:
-    """Passages of about `words` words with the escapes and symbols of real model output."""
+    """Make passages of about `words` words, with the escapes and symbols of real model output."""
     return [json_text(" ".join(rng.choice(VOCABULARY, words)) + " ") for _ in range(count)]
 
 
 def token_pool(rng: Generator, count: int, tokens: int) -> list[tuple[bytes, bytes]]:
-    """Runs of `tokens` token ids, each with its log probabilities, without the brackets around them."""
+    """Make lists of `tokens` token ids and their log probabilities, without the brackets around them."""
     pool = []
     for _ in range(count):
         ids = np.minimum(rng.lognormal(8.0, 2.0, tokens), 151_000).astype(int).tolist()
@@ -73,7 +73,7 @@ def token_pool(rng: Generator, count: int, tokens: int) -> list[tuple[bytes, byt
 
 
 def slim_body(rng: Generator) -> Callable[[int, bytes], bytes]:
-    """A prompt of a few words, and usage alone as response."""
+    """Make bodies with a prompt of a few words and a response that is only usage."""
     prompts = text_pool(rng, 500, 7)
 
     def body(task: int, usage: bytes) -> bytes:
@@ -87,7 +87,7 @@ def slim_body(rng: Generator) -> Callable[[int, bytes], bytes]:
 
 
 def message_body(rng: Generator) -> Callable[[int, bytes], bytes]:
-    """A prompt of about 1 KB, a reasoning item and an answer of about 6.5 KB together."""
+    """Make bodies with a prompt of about 1 KB, and reasoning and an answer of about 6.5 KB together."""
     prompts = text_pool(rng, 500, 200)
     texts = text_pool(rng, 2_000, 208)
     picks = iter_integers(rng, len(texts))
@@ -107,7 +107,7 @@ def message_body(rng: Generator) -> Callable[[int, bytes], bytes]:
 
 
 def token_body(rng: Generator) -> Callable[[int, bytes], bytes]:
-    """A message of about 16 KB with its prompt's token ids, its own ids and their log probabilities."""
+    """Make bodies with a message of about 16 KB, token ids of its prompt and its own, and their log probabilities."""
     prompts = text_pool(rng, 200, 400)
     prompt_ids = [ids for ids, _ in token_pool(rng, 200, 1_500)]
     texts = text_pool(rng, 1_000, 250)
@@ -140,13 +140,13 @@ BODIES = {"S": slim_body, "M": message_body, "L": token_body}
 
 
 def iter_integers(rng: Generator, below: int) -> Iterator[int]:
-    """Endless uniform integers, drawn many at a time."""
+    """Yield uniform integers without end, drawn many at a time."""
     while True:
         yield from rng.integers(below, size=10_000).tolist()
 
 
 def number_column(rng: Generator, kind: str, count: int) -> list[bytes]:
-    """`count` JSON numbers or booleans of one kind."""
+    """Make `count` JSON numbers or booleans of one type."""
     if kind == "bool":
         return [b"true" if value else b"false" for value in (rng.random(count) < 0.3).tolist()]
     if kind == "int":
@@ -155,14 +155,14 @@ def number_column(rng: Generator, kind: str, count: int) -> list[bytes]:
 
 
 def answer(correct: bool, draw: float, task: int) -> bytes:
-    """The task's own answer when correct; else one of a few wrong ones, or null."""
+    """Return the task's answer if the rollout is correct, else one of a few wrong ones, or null."""
     if correct:
         return b'"%d"' % (task * 7919 % 1000)
     return b"null" if draw < 0.1 else b'"%d"' % (task * 7919 % 1000 + 1 + int(draw * 8))
 
 
 def iter_rows(shape: str, rows: int, seed: int = SEED) -> Iterator[bytes]:
-    """The file's lines, newline included."""
+    """Yield the lines of the file, newline included."""
     rng = np.random.default_rng([seed, ord(shape)])
     rollouts = SHAPES[shape].rollouts
     body = BODIES[shape](rng)
@@ -203,7 +203,7 @@ def iter_rows(shape: str, rows: int, seed: int = SEED) -> Iterator[bytes]:
 
 
 def write_data(path: Path, shape: str, rows: int, seed: int = SEED) -> Path:
-    """Write the file whole or not at all."""
+    """Write the file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb", buffering=1 << 20) as file:
@@ -222,7 +222,7 @@ def main() -> None:
     rows = options.rows if options.rows is not None else SHAPES[options.shape].rows
     path = write_data(options.output, options.shape, rows, options.seed)
     size = path.stat().st_size
-    print(f"{path}: {rows:,} rows, {size / 1e6:,.1f} MB, {size / max(rows, 1):,.0f} bytes a row")
+    print(f"{path}: {rows:,} rows, {size / 1e6:,.1f} MB, {size / max(rows, 1):,.0f} bytes per row")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Measure `profile` plus `passk` in process: rewardcli beside NeMo Gym's own `nemo_gym.reward_profile`.
+"""Measure `profile` plus `passk` in one process, for rewardcli and for NeMo Gym's own `nemo_gym.reward_profile`.
 
-Each side runs in a fresh process of its own environment, once a round, in the same order. It first does the whole
-job on 64 rows, uncounted, so that imports are not measured; then it is timed on the real file: read rollouts and
-inputs, profile, write the two profile files, and compute every pass@k and majority@k. Both use one process; NeMo Gym
-reads the rollouts once for both stages, rewardcli once for each.
+Each side runs in a fresh process of its own environment, once per round, in the same order. It first does the whole job
+on 64 rows, untimed, so that imports are not measured. Then it is timed on the real file: read rollouts and inputs,
+profile, write the two profile files, and compute every pass@k and majority@k. Both use one process; NeMo Gym reads the
+rollouts once for both stages, rewardcli once for each.
 
-    python benchmarks/nemo_gym.py --python VENV/bin/python        # an environment with nemo-gym in it
+    python benchmarks/nemo_gym.py --python VENV/bin/python        # an environment that has nemo-gym
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Stages = dict[str, float]
 
 
 def time_nemo_gym(rollouts: Path, inputs: Path, output: Path) -> Stages:
-    """NeMo Gym's functions, called the way its `gym eval profile` command calls them."""
-    del sys.path[0]  # else this very file would be found in place of the package
+    """Call NeMo Gym's functions as its `gym eval profile` command does."""
+    del sys.path[0]  # or this file would be imported in place of the package
     import orjson
 
     theirs = import_module("nemo_gym.reward_profile")
@@ -62,7 +62,7 @@ def time_nemo_gym(rollouts: Path, inputs: Path, output: Path) -> Stages:
 
 
 def time_rewardcli(rollouts: Path, inputs: Path, output: Path) -> Stages:
-    """The two commands, run through the console script's own function; the file is read by each."""
+    """Run the two commands through the function behind the console script; each reads the file."""
     (script,) = entry_points(group="console_scripts", name="rewardcli")
     command = script.load()
 
@@ -87,7 +87,7 @@ SIDES: dict[str, Callable[[Path, Path, Path], Stages]] = {"NeMo Gym": time_nemo_
 
 
 def run_side(side: str, files: list[str]) -> None:
-    """The measured process: the job on the small pair of files, then on the large one; prints the stages' seconds."""
+    """Do the job on the small pair of files, then on the large one, and print the seconds of its stages."""
     output = Path(files.pop())
     paths = [Path(file) for file in files]
     before = list(sys.path)
@@ -97,7 +97,7 @@ def run_side(side: str, files: list[str]) -> None:
 
 
 def make_pair(folder: Path, shape: str, rows: int) -> list[str]:
-    """A rollouts file and the materialized inputs that belong to it, sorted by task and rollout."""
+    """Make a rollouts file and its materialized inputs, sorted by task and rollout."""
     from make_data import write_data
 
     rollouts = folder / f"{shape}-{rows}.jsonl"
@@ -114,12 +114,12 @@ def make_pair(folder: Path, shape: str, rows: int) -> list[str]:
 
 
 def has_module(python: str, module: str) -> bool:
-    """Whether that interpreter can import a module from outside this folder."""
+    """Check whether an interpreter can import a module from outside this folder."""
     return subprocess.run([python, "-P", "-c", f"import {module}"], check=False, capture_output=True).returncode == 0
 
 
 def different_keys(output: Path) -> list[str]:
-    """The pass@k and majority@k keys in which the two sides differ."""
+    """List the pass@k and majority@k keys in which the two sides differ."""
     ours, theirs = (json.loads((output / side / "passk.json").read_text()) for side in ("rewardcli", "NeMo Gym"))
     flat = [key for key, value in theirs.items() if isinstance(value, int | float)]
     return [key for key in flat if key not in ours or not isclose(ours[key], theirs[key], rel_tol=1e-9, abs_tol=1e-12)]
@@ -128,7 +128,7 @@ def different_keys(output: Path) -> list[str]:
 def measure_shape(
     shape: str, commands: dict[str, list[str]], options: argparse.Namespace
 ) -> tuple[list[list[str]], list[str]]:
-    """All rounds over one shape: the rows of the table, and remarks under it."""
+    """Run all rounds on one shape; return the rows of the table and the remarks under it."""
     from harness import run_measured, run_rounds
 
     files = [*make_pair(options.data, shape, 64), *make_pair(options.data, shape, options.rows)]

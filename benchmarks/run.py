@@ -1,7 +1,7 @@
-"""Measure rewardcli against other readers of the same files, and print the result as Markdown tables.
+"""Compare rewardcli with other readers of the same files, and print Markdown tables.
 
-Every contender runs as a fresh process, once a round, always in the same order. Speed is relative to the baseline:
-`orjson.loads` a line with every numeric field and the answer extracted, in one process (= 1, more is faster).
+Every contender runs as a fresh process, once per round, always in the same order. Speed is relative to the baseline:
+`orjson.loads` on each line, with every numeric field and the answer extracted, in one process (= 1, more is faster).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LIBRARIES = ("rewardcli", "orjson", "msgspec", "numpy", "pandas", "polars", "duc
 
 @dataclass(frozen=True)
 class Contender:
-    """A named way to make a command of (rollouts file, empty output folder)."""
+    """A name, and how to make its command from (rollouts file, empty output folder)."""
 
     name: str
     command: Command
@@ -45,7 +45,7 @@ class Contender:
 
 
 def job(name: str, *rest: str, output: bool = False) -> Command:
-    """The command of one job of contenders.py."""
+    """Make the command of one job of contenders.py."""
 
     def command(file: Path, folder: Path) -> list[str]:
         outputs = [str(folder / "profile.jsonl")] if output else []
@@ -55,7 +55,7 @@ def job(name: str, *rest: str, output: bool = False) -> Command:
 
 
 def rewardcli(script: str, name: str, jobs: int) -> Command:
-    """`rewardcli passk` or `rewardcli profile` as a user types it."""
+    """Make the command `rewardcli passk` or `rewardcli profile`, as a user types it."""
 
     def command(file: Path, folder: Path) -> list[str]:
         rest = ["--answer-key", "extracted_answer"] if name == "passk" else ["--output-dir", str(folder)]
@@ -65,12 +65,12 @@ def rewardcli(script: str, name: str, jobs: int) -> Command:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
+    """Format a count with its noun, as in `1 job` and `2 jobs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def contenders(script: str | None) -> list[Contender]:
-    """All of them, in the order in which every round runs them."""
+    """List all contenders, in the order in which every round runs them."""
     found = [
         Contender(f"rewardcli {name}, {plural(jobs, 'job')}", rewardcli(script or "", name, jobs), "rewardcli")
         for name in ("passk", "profile")
@@ -97,7 +97,7 @@ def contenders(script: str | None) -> list[Contender]:
 
 
 def data_file(folder: Path, shape: str, scale: float) -> Path:
-    """The file of a shape, made now if it is not there."""
+    """Return the file of a shape; make it first if it does not exist."""
     from make_data import SHAPES as SIZES
     from make_data import write_data
 
@@ -112,13 +112,13 @@ def data_file(folder: Path, shape: str, scale: float) -> Path:
 def measure_shape(
     shape: str, file: Path, running: Sequence[Contender], options: argparse.Namespace
 ) -> dict[str, list[Measurement]]:
-    """All rounds over one file, which is read once beforehand so that every contender finds it in memory."""
+    """Run all rounds on one file, after reading it once so that every contender finds it in memory."""
     by_name = {contender.name: contender for contender in running}
 
     def run(name: str) -> Measurement:
         contender = by_name[name]
         with tempfile.TemporaryDirectory(dir=file.parent, prefix="out-") as folder:
-            os.sync()  # what the one before has written must not be paid for by this one
+            os.sync()  # so that no run pays for what the previous one wrote
             limit = int(options.memory_limit_gb * 1e9)
             return run_measured(contender.command(file, Path(folder)), contender.env, limit, options.timeout)
 
@@ -127,7 +127,7 @@ def measure_shape(
 
 
 def disagreements(results: dict[str, list[Measurement]]) -> list[str]:
-    """The contenders whose metrics differ from those of the first that prints any."""
+    """List the contenders whose metrics differ from those of the first one that prints any."""
     reference: dict[str, float] = {}
     found = []
     for name, runs in results.items():
@@ -146,7 +146,7 @@ def disagreements(results: dict[str, list[Measurement]]) -> list[str]:
 
 
 def speed(runs: Sequence[Measurement], baseline: Sequence[Measurement]) -> str:
-    """How many times as fast as the baseline, or why there is no figure."""
+    """Say how many times as fast as the baseline it is, or why there is no figure."""
     failed = failure(runs)
     if failed or not runs:
         return failed or "not installed"
@@ -156,12 +156,12 @@ def speed(runs: Sequence[Measurement], baseline: Sequence[Measurement]) -> str:
 
 
 def failure(runs: Sequence[Measurement]) -> str:
-    """Why the contender failed, empty if it did not."""
+    """Say why the contender failed; empty if it did not."""
     return next((run.failure for run in runs if run.failure), "")
 
 
 def detail_row(name: str, runs: Sequence[Measurement], baseline: Sequence[Measurement]) -> list[str]:
-    """Name, speed, median, fastest and slowest, peak memory."""
+    """Make the row: name, speed, median, fastest and slowest, peak memory."""
     if not runs or failure(runs):
         return [name, speed(runs, baseline), "", "", ""]
     seconds = sorted(run.seconds for run in runs)
@@ -171,7 +171,7 @@ def detail_row(name: str, runs: Sequence[Measurement], baseline: Sequence[Measur
 
 
 def library_versions() -> str:
-    """The versions of what was measured."""
+    """List the versions of what was measured."""
     found = []
     for name in LIBRARIES:
         try:
@@ -182,17 +182,17 @@ def library_versions() -> str:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--shapes", default=",".join(SHAPES), help="default: %(default)s")
-    add("--rounds", type=int, default=5, help="default: %(default)s; fewer are for trying out only")
+    add("--rounds", type=int, default=5, help="default: %(default)s; use fewer only to try it out")
     add("--only", default="", help="contenders whose name contains one of these words, comma-separated")
     add("--rows-scale", type=float, default=1.0, help="share of the full number of rows; default: 1")
     add("--data", type=Path, default=HERE / ".data", help="folder of the generated files; default: %(default)s")
-    add("--rewardcli", help="the console script to measure; default: that of this environment")
-    add("--baseline", default="loop", help="the contender that counts as 1; always runs; default: %(default)s")
+    add("--rewardcli", help="the console script to measure; default: the one in this environment")
+    add("--baseline", default="loop", help="the contender that counts as 1 and always runs; default: %(default)s")
     add("--memory-limit-gb", type=float, default=round(memory / 2, 1), help="default: half of this machine's memory")
     add("--timeout", type=float, default=900, help="seconds for one run; default: %(default)s")
     return parser.parse_args()
@@ -234,8 +234,8 @@ def main() -> None:
         details = [detail_row(c.name, runs(shape, c.name), runs(shape, options.baseline)) for c in chosen]
         print(markdown_table(["contender", "speed", "median s", "fastest–slowest s", "peak MB"], details))
         if differing := disagreements(results[shape]):
-            print(f"\n**These did not find the same numbers: {', '.join(differing)}**")
-    print(f"\n{describe_machine()}; {library_versions()}; memory limit {options.memory_limit_gb:g} GB a contender.")
+            print(f"\n**These got different numbers: {', '.join(differing)}**")
+    print(f"\n{describe_machine()}; {library_versions()}; memory limit {options.memory_limit_gb:g} GB per contender.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Start one command from a process of a few megabytes and write down its cost.
+"""Start one command from a process of a few megabytes, and report its cost.
 
     python -I -S shim.py FD COMMAND ...    ->    "seconds peak_kilobytes wait_status" on file descriptor FD
 
-A process starts its life with the peak memory of the one that started it (Linux keeps the figure across exec), so a
-benchmark harness would leave its own size in every result. This one is smaller than any interpreter it starts.
+A process starts with the peak memory of the process that started it (Linux keeps the figure across exec), so the size
+of the benchmark itself would show up in every result. This process is smaller than any interpreter that it starts.
 The peak is the largest of the command itself and of every descendant that was waited for.
 """
 

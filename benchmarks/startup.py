@@ -1,7 +1,7 @@
-"""Measure what rewardcli costs before it works: version, help, completion and pass@k of a small file.
+"""Measure what rewardcli costs before it does any work: version, help, completion and pass@k of a small file.
 
-Every command runs as a fresh process, once a round, always in the same order, after one round that is not counted.
-The yardsticks are a bare `import typer` and a typer script with one command that prints a line.
+Every command runs as a fresh process, once per round, always in the same order, after one round that is not counted.
+The yardsticks are a bare `import typer` and a Typer script with one command that prints a line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ IMPORT, COMMAND = "python -c 'import typer'", "trivial typer command"
 
 @dataclass(frozen=True)
 class Start:
-    """One command line, its environment, and the yardstick that it is held against."""
+    """One command line, its environment, and the yardstick to compare it with."""
 
     command: list[str]
     against: str = ""
@@ -53,7 +53,7 @@ class Start:
 
 
 def starts(script: str | None, folder: Path, rollouts: Path) -> dict[str, Start]:
-    """Everything that is measured, in order."""
+    """List everything to measure, in order."""
     trivial = folder / "trivial.py"
     trivial.write_text(TRIVIAL)
     found = {
@@ -75,7 +75,7 @@ def starts(script: str | None, folder: Path, rollouts: Path) -> dict[str, Start]
 
 
 def row(name: str, start: Start, results: Mapping[str, list[Measurement]]) -> list[str]:
-    """Median, and difference and ratio to the yardstick."""
+    """Make the row: median, and difference from and ratio to the yardstick."""
     if failed := next((run.failure for run in results[name] if run.failure), ""):
         return [name, failed, start.against, "", ""]
     seconds = median_seconds(results[name])
@@ -90,8 +90,8 @@ def main() -> None:
     """Run the rounds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="default: %(default)s")
-    parser.add_argument("--rollouts", type=Path, help="the small file; default: 192 slim rows, made for the occasion")
-    parser.add_argument("--rewardcli", help="the console script to measure; default: that of this environment")
+    parser.add_argument("--rollouts", type=Path, help="the small file; default: 192 slim rows, made on the spot")
+    parser.add_argument("--rewardcli", help="the console script to measure; default: the one in this environment")
     options = parser.parse_args()
     script = find_rewardcli(options.rewardcli)
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Draws the picture in the README from the real output: `python docs/make_picture.py`."""
+"""Draw the picture in the README from real output: `python docs/make_picture.py`."""
 
 import io
 import subprocess
@@ -15,7 +15,7 @@ COMMAND = "rewardcli profile examples/math_rollouts.jsonl"
 
 
 def draw() -> str:
-    """The picture, as SVG."""
+    """Draw the picture, as SVG."""
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(sys.executable).parent / "rewardcli")
         arguments = [program, *COMMAND.split()[1:], "--quiet", "--output-dir", folder]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Extract the numbers of a folder's shards into tables, each shard where it lies. As a Slurm array of any size:
+# Extract the numbers of all shards in a folder into tables. As a Slurm array of any size:
 #
 #   sbatch --array=0-63 examples/extract_shards.sh runs/today tables/today --keep extracted_answer
 #
-# Task i of n takes the shards i, i + n, i + 2n, …; without Slurm, one call takes them all. What follows the two
-# folders goes to rewardcli extract. A table newer than its shard is left alone, so a job that was cut short
-# is simply submitted again: a table appears only when it is complete.
+# Task i of n takes the shards i, i + n, i + 2n, …; without Slurm, one call takes them all. Arguments after the two
+# folders are passed to rewardcli extract. A table appears only when it is complete, and is left alone if it is newer
+# than its shard, so a job that was cut short can simply be submitted again.
 #SBATCH --job-name=extract
 #SBATCH --cpus-per-task=2
 #SBATCH --mem=4G
@@ -20,7 +20,7 @@ mkdir -p "$tables"
 shards=()
 for shard in "$rollouts"/*.jsonl "$rollouts"/*.jsonl.gz "$rollouts"/*.jsonl.zst; do
   case $shard in
-    *_materialized_inputs.jsonl* | *_reward_profiling.jsonl*) ;; # written beside rollouts, no shards of them
+    *_materialized_inputs.jsonl* | *_reward_profiling.jsonl*) ;; # written beside rollouts, not shards
     *) shards+=("$shard") ;;
   esac
 done

@@ -1,4 +1,4 @@
-"""Make the example data: rollouts of two agents on made-up maths tasks, and the inputs that asked for them.
+"""Make the example data: rollouts of two agents on made-up math tasks, and their inputs.
 
 The same seed gives the same bytes, so the two files are kept in the repository and a test regenerates them.
 """
@@ -20,7 +20,7 @@ MAX_OUTPUT_TOKENS = 2048
 ANSWERED = 0.95  # share of the rollouts within that limit that give an answer
 USUAL_MISTAKES = 0.55  # share of the wrong answers that agree, so that a majority can be wrong
 
-# Of a task's rollouts: the lowest and highest share solved, and how long an answer is, in tokens.
+# The lowest and highest share of a task's rollouts that succeed, and the typical length of an answer, in tokens.
 DIFFICULTIES = {"easy": (0.75, 1.0, 220), "medium": (0.3, 0.8, 520), "hard": (0.0, 0.4, 980)}
 
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ class Task:
     typical_tokens: int
 
     def keys(self, rollout: int) -> Row:
-        """The fields by which a rollout and its input find each other."""
+        """Return the fields that match a rollout with its input."""
         return {"_ng_task_index": self.index, "_ng_rollout_index": rollout, "agent_ref": {"name": self.agent}}
 
 
@@ -61,7 +61,7 @@ def make_task(index: int, rng: Random) -> Task:
 
 
 def make_input(task: Task, rollout: int) -> Row:
-    """The row that asked for a rollout."""
+    """Make the input of a rollout."""
     return {
         **task.keys(rollout),
         "responses_create_params": {"input": [{"role": "user", "content": task.prompt}]},
@@ -71,7 +71,7 @@ def make_input(task: Task, rollout: int) -> Row:
 
 
 def make_rollout(task: Task, rollout: int, rng: Random) -> Row:
-    """One attempt: solved by chance, else mostly the usual mistake; a truncated one has no answer."""
+    """Make one attempt: solved by chance, or else mostly the usual mistake; a truncated one has no answer."""
     output_tokens = min(int(task.typical_tokens * (0.5 + 1.7 * rng.random())), MAX_OUTPUT_TOKENS)
     truncated = output_tokens == MAX_OUTPUT_TOKENS
     solved, repeats_mistake = rng.random() < task.chance, rng.random() < USUAL_MISTAKES
@@ -100,7 +100,7 @@ def make_rollout(task: Task, rollout: int, rng: Random) -> Row:
 
 
 def make_rows() -> Iterator[tuple[Row, Row]]:
-    """Every rollout with its input, by task and rollout index."""
+    """Yield every input and its rollout, by task and rollout index."""
     rng = Random(SEED)
     for index in range(TASKS):
         task = make_task(index, rng)
@@ -109,7 +109,7 @@ def make_rows() -> Iterator[tuple[Row, Row]]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
-    """Write one compact JSON object a line, with the same bytes on every system."""
+    """Write one compact JSON object per line, with the same bytes on every system."""
     lines = (json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
     path.write_bytes("".join(lines).encode())
 

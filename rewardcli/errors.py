@@ -14,7 +14,6 @@ __all__ = [
     "RewardcliError",
     "UsageError",
     "plural",
-    "printable",
     "spell_settings",
 ]
 
@@ -59,17 +58,6 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     ('1 line', '2,000 lines', '2 entries')
     """
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
-
-
-def printable(text: str) -> str:
-    r"""The text without characters that would steer a terminal, or that no encoding can hold.
-
-    >>> printable("a\x1b[2Jb")
-    'a\ufffd[2Jb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 class RewardcliError(Exception):

@@ -91,8 +91,8 @@ class Key:
     def parse(text: str, agent: str = "") -> Key:
         """Split a key into its parts; one that is not of the registry is a metric of its own.
 
-        >>> Key.parse("easy/g-pass@8[0.5]/accuracy").metric
-        'g-pass@k[0.5]'
+        >>> Key.parse("easy/pass^8/accuracy").metric
+        'pass^k'
         """
         if match := _KEY.fullmatch(text):
             name, numbers = _split_metric(match["metric"])

@@ -30,7 +30,7 @@ PROGRAM = [sys.executable, "-m", "rewardcli"]
 
 EXAMPLE = "math_rollouts.jsonl"
 SMALL = "small.jsonl"
-# By task: reward and answer of each rollout, and the level.
+# By task: the reward and answer of each rollout, and the level.
 SMALL_TASKS: dict[str, tuple[list[tuple[float, str | None]], Any]] = {
     "a": ([(1.0, "4"), (0.0, "5"), (1.0, None)], "easy"),
     "b": ([(0.0, "7"), (0.0, "7")], "hard"),
@@ -53,7 +53,7 @@ def write_rows(path: str, rows: Sequence[Any]) -> str:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the example data and a small file made by hand."""
+    """Work in a directory with the example data and a small handmade file."""
     monkeypatch.chdir(tmp_path)
     for name in (EXAMPLE, "math_rollouts_materialized_inputs.jsonl"):
         shutil.copy(EXAMPLES / name, name)
@@ -72,13 +72,13 @@ def output(*args: str, stdin: bytes | None = None) -> str:
 
 
 def error(*args: str) -> tuple[int, str]:
-    """The exit status and what stands on standard error, notes left out."""
+    """Return the exit status and standard error, without notes."""
     result = run(*args, "--quiet")
     assert result.stdout == ""
     return result.exit_code, result.stderr
 
 
-# --- forms ----------------------------------------------------------------------------------------------------------
+# --- formats --------------------------------------------------------------------------------------------------------
 
 GOLDEN = {
     "passk --answer-key answer": """\
@@ -204,7 +204,7 @@ def test_through_a_pipe_a_table_is_never_cut(width: str) -> None:
 
 
 def key_of(row: dict[str, str]) -> str:
-    """The NeMo Gym key that a row of CSV says."""
+    """Return the NeMo Gym key of a row of CSV."""
     metric = row["metric"]
     if row["k"]:
         metric = metric.replace("@k", f"@{row['k']}").replace("of-k", f"of-{row['k']}").replace("^k", f"^{row['k']}")
@@ -236,6 +236,7 @@ def test_json_and_csv_say_the_same(command: str) -> None:
     told = json.loads(output(*command.split(), "--format", "json"))
     coverage = told.pop("coverage")
     assert told.pop("schema") == 1
+    told.pop("notes", None)
     runs: dict[str, list[float]] = {}
     found: dict[str, Any] = {}
     for line in csv_of(command):
@@ -283,7 +284,7 @@ def test_passk_gives_what_python_gives() -> None:
         example_tasks(), answer_key="extracted_answer"
     )
     rewardcli.add_avg_sample_std_dev(metrics, scores, names, max_k)
-    del told["coverage"], told["schema"]
+    del told["coverage"], told["schema"], told["notes"]
     assert told == metrics
     assert list(told) == list(metrics)
 
@@ -292,14 +293,16 @@ def test_subsets_gives_what_python_gives() -> None:
     told = json.loads(output("subsets", EXAMPLE, "--by", "difficulty", "--format", "json"))
     expected = rewardcli.compute_subset_metrics(example_tasks(), "difficulty")
     assert {key: told[key] for key in expected} == expected
-    assert all(key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "schema"})
+    assert all(
+        key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "notes", "schema"}
+    )
 
 
 def test_k_restricts_without_changing_a_value() -> None:
     everything = json.loads(output("passk", EXAMPLE, "--format", "json"))
     told = json.loads(output("passk", EXAMPLE, "--k", "8, 2", "--format", "json"))
     at_k = [key for key in everything if re.match(r"pass@[28]/|pass@1\[avg-of-[28]\]/|per_sample", key)]
-    assert list(told) == [*at_k, "coverage", "schema"]
+    assert list(told) == [*at_k, "coverage", "notes", "schema"]
     assert {key: everything[key] for key in at_k} == {key: told[key] for key in at_k}
 
 
@@ -328,12 +331,15 @@ def test_json_holds_no_bare_nan_and_every_integer() -> None:
 
 
 def values(*args: str, stdin: bytes | None = None) -> Any:
-    return json.loads(output("passk", *args, "--format", "json", stdin=stdin))
+    """What passk gives as JSON, without the notes."""
+    told = json.loads(output("passk", *args, "--format", "json", stdin=stdin))
+    told.pop("notes", None)
+    return told
 
 
 @pytest.fixture
 def shards(folder: Path) -> Path:
-    """The example in three shards of different kinds, beside files that are no shards."""
+    """Split the example into three shards of different formats, beside files that are not shards."""
     lines = (folder / EXAMPLE).read_bytes().splitlines(keepends=True)
     (folder / "shards").mkdir()
     (folder / "shards/a.jsonl").write_bytes(b"".join(lines[:100]))
@@ -398,7 +404,7 @@ def test_a_table_has_the_profile_that_the_rollouts_have() -> None:
 
 
 def written_by(*args: str, stdin: bytes | None = None) -> tuple[list[str], list[str]]:
-    """The files that a command made, and the paths it told."""
+    """Return the files that a command made, and the paths that it reported."""
     before = {path for path in Path().rglob("*") if path.is_file()}
     result = run(*args, stdin=stdin)
     assert result.exit_code == 0, result.stderr
@@ -460,6 +466,12 @@ def test_written_files_have_the_usual_permissions() -> None:
 SHORT = "a task with fewer than k rollouts does not count"
 
 
+NOT_BINARY = (
+    "accuracy: 1 of 4 rollouts (1 task) is neither 0 nor 1 (0 to 1): pass@k of such a task is the best of its first"
+    " k; --score 'accuracy=reward>=1' makes a pass rate of it"
+)
+
+
 def notes(*args: str) -> list[str]:
     result = run(*args)
     assert result.exit_code == 0, result.stderr
@@ -479,6 +491,7 @@ def test_what_the_user_should_know_is_told() -> None:
         "1 line skipped, the first told.jsonl:7:1: not JSON (expected a value): bad",
         "1 masked rollout is left out of the numbers",
         "accuracy: 2 of 6 rollouts have no value (1 null, 1 not a number)",
+        NOT_BINARY,
         f"pass@k/accuracy is over fewer tasks as k grows (3 at k=1, 1 at k=2): {SHORT}",
     ]
     assert notes("passk", "told.jsonl", "--on-error", "skip", "--quiet") == []
@@ -532,6 +545,8 @@ def test_masked_rollouts_count_nowhere_but_in_the_coverage() -> None:
     }
     assert values("masked.jsonl") == values(SMALL) | coverage
     told = [json.loads(output("subsets", path, "--by", "level", "-f", "json")) for path in ("masked.jsonl", SMALL)]
+    assert next(note["code"] for note in told[0].pop("notes")) == "masked"
+    del told[1]["notes"]
     assert told[0] == told[1] | coverage
     csv_text = output("passk", "masked.jsonl", "-f", "csv")
     assert csv_text.endswith(",,coverage,,masked_rollouts,,2,,\n,,coverage,,measured_tasks,,3,,\n"
@@ -565,7 +580,10 @@ def test_every_line_may_be_a_task_in_the_inputs_too() -> None:
 
 
 def highest(source: str, *options: str) -> Any:
-    return json.loads(output("highest-k", source, *options, "--format", "json"))
+    """What highest-k gives as JSON, without the notes."""
+    told = json.loads(output("highest-k", source, *options, "--format", "json"))
+    told.pop("notes", None)
+    return told
 
 
 def test_highest_k_of_what_passk_wrote_is_that_of_the_rollouts() -> None:
@@ -621,14 +639,14 @@ def test_highest_k_of_anyones_flat_object(options: list[str], keys: list[str], c
 def test_highest_k_without_a_match_is_told() -> None:
     Path("flat.json").write_text("{}", encoding="utf-8")
     result = run("highest-k", "flat.json", "--format", "json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"schema": 1})
+    assert (result.exit_code, json.loads(result.stdout)["notes"][0]["code"]) == (0, "no-key-matches")
     assert result.stderr == "note: no key matches pass@{k} or pass@1[avg-of-{k}] or majority@{k}\n"
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 LINE_HINT = "fix or delete the line, or leave such lines out with --on-error skip"
-FORM_HINT = "write NAME, NAME=FIELD or NAME=FIELD>=VALUE"
+FORM_HINT = "write NAME, NAME=FIELD, NAME=FIELD>=VALUE, or several comparisons joined by 'and'"
 METRICS_HINT = "name a JSON object of metrics, or rollouts in a .jsonl file"
 NOISE = bytes(range(128, 160)) * 4
 
@@ -820,7 +838,7 @@ def test_the_program_and_the_module_are_one() -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_goes_away_is_no_error(unbuffered: str) -> None:
-    # Far more than a pipe holds, so that writing fails in the middle.
+    # Far more than a pipe holds, so that writing fails midway.
     command = " ".join([*PROGRAM, "subsets", many_tasks(1500), "--by", "name", "--format", "csv", "--quiet"])
     script = f"set -o pipefail; {command} | head -1; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
@@ -858,11 +876,11 @@ def test_closed_streams_do_not_matter(closed: str, shown: bytes) -> None:
 
 @pytest.fixture
 def reading() -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, in the middle of reading a named pipe."""
+    """Start a process, in its own group, that is in the middle of reading a named pipe."""
     os.mkfifo("pipe.jsonl")
     command = [*PROGRAM, "profile", "pipe.jsonl", "--output-dir", "out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as running:
-        with Path("pipe.jsonl").open("wb", buffering=0) as pipe:  # opens when the other side does
+        with Path("pipe.jsonl").open("wb", buffering=0) as pipe:  # opens when the other end does
             pipe.write((json.dumps(small_rows()[0]) + "\n").encode())
             time.sleep(0.2)
             yield running
@@ -883,7 +901,9 @@ def test_a_named_pipe_is_read_like_standard_input() -> None:
     with subprocess.Popen([*PROGRAM, "passk", "pipe.jsonl", "-f", "json"], stdout=subprocess.PIPE) as running:
         Path("pipe.jsonl").write_bytes(gzip.compress(data))
         shown, _ = running.communicate(timeout=20)
-    assert json.loads(shown) == values(EXAMPLE)
+    told = json.loads(shown)
+    del told["notes"]
+    assert told == values(EXAMPLE)
 
 
 @pytest.mark.parametrize("packed", [None, gzip.compress], ids=["plain", "gzip"])
@@ -892,7 +912,7 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
 ) -> None:
     inputs = Path("math_rollouts_materialized_inputs.jsonl")
     rows = inputs.read_bytes().splitlines(keepends=True)
-    inputs.write_bytes(b"".join([*rows[::-1][:120], *rows[:-120]]))  # the last one in the file is the first of a task
+    inputs.write_bytes(b"".join([*rows[::-1][:120], *rows[:-120]]))  # a task's first input is the last one in the file
     if packed:
         Path(f"{inputs}.gz").write_bytes(packed(inputs.read_bytes()))
         inputs.unlink()

@@ -1,6 +1,6 @@
-"""Every `$` command in a console block of README.md and docs/ prints what the block says it prints.
+"""Every `$` command in a console block of README.md and docs/ prints what the block shows.
 
-`pytest --update-docs` puts the real output there instead. In the expected output a line `...` stands for any lines.
+`pytest --update-docs` replaces it with the real output. In the expected output, a line `...` stands for any lines.
 """
 
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
 
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
-# A `$` line, with the lines a backslash continues it on, and the output below it.
+# A `$` line with its continuation lines, and the output below it.
 COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*\n)(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 # These change the environment the tests run in.
 SKIPPED = re.compile(r"\b(pip install|make)\b")
@@ -32,7 +32,7 @@ def matches(expected: str, actual: str) -> bool:
 
 
 def refresh(document: str, run: Callable[[str], str]) -> str:
-    """The document with the output of its commands brought up to date."""
+    """Bring the output of a document's commands up to date."""
 
     def refresh_command(found: re.Match[str]) -> str:
         command, output = found["command"], found["output"]
@@ -46,17 +46,17 @@ def refresh(document: str, run: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[[str], str]:
-    """Run a command as a reader would in a fresh checkout; commands of one document see each other's files."""
+    """Run commands as a reader would in a fresh checkout; those of one document see each other's files."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("results", "__pycache__"))
     scripts = Path(sys.executable).parent
-    # Nothing else of the caller's environment: a CI service's variables make rich believe in a terminal.
+    # Nothing else from the caller's environment: a CI service's variables make rich assume a terminal.
     environment = {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "COLUMNS": "100",
         "NO_COLOR": "1",
-        "PYTHONUNBUFFERED": "1",  # keeps stdout and stderr in the order a terminal shows
+        "PYTHONUNBUFFERED": "1",  # keeps stdout and stderr in the order that a terminal shows
     }
 
     def run(command: str) -> str:
@@ -70,7 +70,7 @@ def run(tmp_path: Path) -> Callable[[str], str]:
             encoding="utf-8",
             check=False,
         )
-        # A table pads its lines with spaces, which editors strip from a document.
+        # Tables pad their lines with spaces, which editors strip from documents.
         output = re.sub(r" +$", "", finished.stdout, flags=re.MULTILINE)
         assert "Traceback (most recent call last)" not in output, output
         return output if output.endswith("\n") or not output else f"{output}\n"
@@ -92,7 +92,7 @@ def test_documented_output(path: Path, run: Callable[[str], str], request: pytes
 
 
 def metric_table() -> str:
-    """The table of all metrics, as docs/metrics.md has it."""
+    """Make the table of all metrics for docs/metrics.md."""
     lines = ["| key | what it says of a task, and then on average over tasks | how | source |", "|---|---|---|---|"]
     for metric in REGISTRY:
         key = "/".join([f"`{metric.name}/s", *([metric.stat] if metric.stat else [])]) + "`"
@@ -129,7 +129,7 @@ def test_the_house_has_every_room() -> None:
     assert drawn == rooms - {"__init__", "__main__", "server"}
 
 
-# --- the tests of these tests ---------------------------------------------------------------------------------------
+# --- tests of these tests -------------------------------------------------------------------------------------------
 
 
 def console(text: str) -> str:

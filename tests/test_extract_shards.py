@@ -24,7 +24,7 @@ def run(command: list[str], cwd: Path, **environment: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three shards, and what collection leaves beside them."""
+    """Make three shards, and what collection leaves beside them."""
     lines = (ROOT / "examples" / "math_rollouts.jsonl").read_text().splitlines(keepends=True)
     runs = tmp_path / "runs"
     runs.mkdir()

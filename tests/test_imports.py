@@ -15,7 +15,7 @@ EXAMPLE = PACKAGE.parent / "examples" / "math_rollouts.jsonl"
 
 # --- what a command loads -------------------------------------------------------------------------------------------
 
-# What takes long to load, or is an extra.
+# Slow to load, or an extra.
 HEAVY = {
     "asyncio", "fastapi", "fsspec", "isal", "msgspec", "multiprocessing", "numpy", "orjson", "pandas", "pyarrow",
     "pydantic", "ray", "rewardcli.nemo_gym.models", "rich", "starlette", "uvicorn", "wandb", "zstandard",
@@ -32,7 +32,7 @@ AS_PROGRAM = f"{LISTING}\nfrom rewardcli.cli import main\nmain()"
 
 
 def loaded(script: str, folder: Path, *args: str, **environment: str) -> set[str]:
-    """What of the heavy modules a script leaves loaded."""
+    """Return the heavy modules that a script has loaded when it ends."""
     listing = folder / "modules.json"
     subprocess.run(
         [sys.executable, "-c", script, listing, *args],
@@ -101,7 +101,7 @@ def test_every_public_name_is_there() -> None:
 
 # --- the walk of the imports ----------------------------------------------------------------------------------------
 
-# Which rooms a room knows.
+# The rooms that each room imports from.
 ROOMS = {
     "arrays": set(),
     "errors": set(),
@@ -111,8 +111,10 @@ ROOMS = {
     "rollouts": {"arrays", "errors", "keys"},
     "completion": {"arrays", "errors", "keys", "rollouts"},
     "reader": {"arrays", "completion", "errors", "keys", "listener", "parallel", "rollouts"},
-    "scores": {"arrays", "errors", "listener", "rollouts"},
-    "metrics": {"arrays"},
+    "scores": {"arrays", "errors", "keys", "listener", "rollouts"},
+    "hypergeometric": {"arrays"},
+    "metrics": {"arrays", "hypergeometric"},
+    "estimate": {"arrays", "hypergeometric", "metrics"},
     "results": {"errors", "listener", "metrics"},
     "analyses": {
         "arrays", "completion", "errors", "keys", "listener", "metrics", "reader", "results", "rollouts", "scores",
@@ -127,7 +129,7 @@ ROOMS = {
     "__init__": {"errors", "metrics", "nemo_gym"},
     "__main__": {"cli"},
 }  # fmt: skip
-# Which modules may load a package; those not listed here are everybody's.
+# The modules that may import a package; any module may import those not listed here.
 OWNERS = {
     "typer": {"cli/app", "cli/options", "cli/commands/extract", "cli/commands/profile", "cli/commands/serve"},
     "rich": {"output/console", "output/table"},
@@ -138,6 +140,7 @@ OWNERS = {
     "fsspec": {"reader/remote"},
     "isal": {"reader/streams"},
     "zstandard": {"reader/streams"},
+    "scipy": {"estimate/distributions"},
     "ray": {"parallel"},
     "multiprocessing": {"parallel"},
     "wandb": {"metrics/histogram"},
@@ -148,12 +151,12 @@ OWNERS = {
 
 
 def imports_of(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """The imports of a module, those in functions and those for the type checker too."""
+    """Find the imports of a module, including those in functions and those for the type checker."""
     return (child for child in ast.walk(node) if isinstance(child, (ast.Import, ast.ImportFrom)))
 
 
 def reached(module: str) -> tuple[set[str], set[str]]:
-    """The rooms of the package and the other packages that a module loads."""
+    """Return the rooms and the other packages that a module imports."""
     rooms, packages = set(), set()
     room, *inner = module.split("/")
     for found in imports_of(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):

@@ -19,7 +19,7 @@ from rewardcli.metrics.runs import std_across_runs, std_error_across_runs
 few_examples = settings(max_examples=25, deadline=None)
 
 
-# Hypothesis wants no fixture of function scope: it would not be set up again for every example.
+# Hypothesis rejects function-scoped fixtures: they would not be set up again for every example.
 @pytest.fixture(scope="class", params=[None, 6], ids=["one-block", "many-blocks"])
 def _block_size(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -60,12 +60,12 @@ def curve_of(name: str, *tasks: Sequence[float | None], stat: str = "") -> Curve
 
 
 def values_of(name: str, *tasks: Sequence[float | None], stat: str = "") -> list[float]:
-    """By k the metric of some tasks, on the scale of the score."""
+    """Return a metric of some tasks for each k, on the scale of the score."""
     metric = row(name, stat)
     return (curves([metric], Scored(*ragged(*tasks)))[0].values / metric.scale).tolist()  # type: ignore[no-any-return]
 
 
-# --- the definitions, for one task: its value and the rollouts behind it, or None if the task does not count --------
+# --- the definitions, for one task: its value and the rollouts behind it, or None if the task is left out -----------
 
 Contribution = tuple[float, int] | None
 
@@ -120,7 +120,7 @@ def score_at_position(task: Task, k: int) -> Contribution:
 
 
 class Definition(NamedTuple):
-    """A row of the registry, and what it says of one task by a straight count."""
+    """A row of the registry, and its value for one task by a plain count."""
 
     metric: Metric
     of_task: Callable[[Task, int], Contribution]
@@ -173,7 +173,7 @@ def assert_follows_definition(definition: Definition, tasks: list[Task]) -> None
 
 
 def test_every_metric_has_a_definition() -> None:
-    """A new row of the registry needs one here."""
+    """Make sure that a new row of the registry has a definition here."""
     assert {(metric.name, metric.stat) for metric in REGISTRY if not metric.of_runs} == BY_NAME.keys()
 
 
@@ -187,7 +187,7 @@ answers = st.none() | st.integers(0, 3)
 
 @st.composite
 def tables(draw: st.DrawFn, kinds: tuple[st.SearchStrategy[float], ...] = (binary, partial, real)) -> list[Task]:
-    """Tasks of different lengths, some of them empty; every task has scores of one kind, with gaps."""
+    """Draw tasks of different lengths, some of them empty; each task has scores of one type, with gaps."""
     tasks = [st.lists(st.tuples(st.none() | kind, answers).map(Rollout._make), max_size=5) for kind in kinds]
     return draw(st.lists(st.one_of(tasks), max_size=5))
 
@@ -277,7 +277,7 @@ def test_without_tasks_there_is_no_mean_and_with_one_no_variance() -> None:
 
 
 def test_pass_at_k_by_hand() -> None:
-    # k = 2: two of three pairs of the first task hold its success, all pairs of the second hold one.
+    # k = 2: two of three pairs in the first task contain its success; every pair in the second contains one.
     assert values_of("pass@k", [1, 0, 0], [1, 1, 0]) == close([1 / 2, (2 / 3 + 1) / 2, 1])
 
 
@@ -383,7 +383,7 @@ def test_majority_follows_the_vote_as_it_turns() -> None:
 
 
 def test_majority_counts_pairs_of_answer_and_score() -> None:
-    # The answer 7 has three votes, but no pair of it has more than two.
+    # The answer 7 has three votes, but no (answer, score) pair with it has more than two.
     assert majority((1, 7), (1, 7), (0, 7), (0.5, 2), (0.5, 2)) == close([1, 1, 1, 1, 0.75])
 
 
@@ -392,7 +392,7 @@ def test_majority_passes_over_rollouts_without_answer_or_score() -> None:
 
 
 def test_majority_tells_large_codes_apart() -> None:
-    # With four scores, pairs of these answers that were numbered in 32 bits would be the same.
+    # With four scores, 32-bit numbers for the pairs of these answers would collide.
     votes = majority((0.1, 0), (0.1, 2**30), (0.2, 5), (0.2, 5), (0.3, 6), (0.4, 2**31 - 1))
     assert votes == close([0.1, 0.1, 0.4 / 3, 0.2, 0.2, 0.2])
 
@@ -422,7 +422,7 @@ def test_scores_of_runs_by_hand() -> None:
 def test_spread_across_runs_passes_over_positions_without_scores() -> None:
     tasks = ([1, None, 0, 1], [0, None, 1, 1])
     curve = curve_of("pass@1[avg-of-k]", *tasks, stat="std_dev_across_runs")
-    # Runs 1, 3 and 4 have the means 50, 50 and 100; beyond them the first k are all runs.
+    # Runs 1, 3 and 4 have the means 50, 50 and 100; beyond these, the first k are all runs.
     assert curve.ks.tolist() == [2, 3, 4]
     assert curve.values.tolist() == close([0, statistics.stdev([50, 50, 100]), statistics.stdev([50, 50, 100])])
     assert curve.moments.rollouts.tolist() == [4, 6, 6]

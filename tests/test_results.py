@@ -67,7 +67,7 @@ def test_a_key_is_split_into_its_parts_and_joined_again(text: str, parts: Key) -
 )
 def test_every_key_of_the_registry_comes_back(
     metric: rewardcli.metrics.Metric, k: int, score: str, subset: str
-) -> None:  # type: ignore[name-defined]
+) -> None:
     key = Key(metric.name.replace("τ", "0.5"), k, score, metric.stat, subset)
     assert Key.parse(key.text) == key
 

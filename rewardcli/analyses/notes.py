@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..arrays import Floats, Ints
+from ..errors import plural
 from ..keys import key_name
 from ..listener import Listener
 from ..results import Record
@@ -36,9 +37,9 @@ def note_other_scores(
         near = ", a rounding away from one of them" if is_rounded else f" ({low:.6g} to {high:.6g})"
         listener.note(
             "score-not-binary",
-            f"{spec.name}: {len(other)} of {len(present)} rollouts ({tasks} tasks) are neither 0 nor 1{near}: pass@k of"
-            f" such a task is the best of its first k; {{score={spec.name}={spec.numbers[0]}{threshold}}} makes a pass"
-            " rate of it",
+            f"{spec.name}: {len(other)} of {plural(len(present), 'rollout')} ({plural(tasks, 'task')})"
+            f" {'is' if len(other) == 1 else 'are'} neither 0 nor 1{near}: pass@k of such a task is the best of its"
+            f" first k; {{score={spec.name}={spec.numbers[0]}{threshold}}} makes a pass rate of it",
         )
 
 

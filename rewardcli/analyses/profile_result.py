@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..keys import key_name
 from ..listener import Note
 from ..results import Key, Record, Result, Row, View, pivot
 from .profile import Profile
@@ -40,6 +41,7 @@ def _records(profile: Profile) -> Iterator[Record]:
                 yield Record(Key(statistic, score=name, agent=agent.name), value)
         for name, count in agent.coverage.items():
             yield Record(Key("coverage", score=name, agent=agent.name), count)
+    yield from _repeat_records(profile)
     for name, count in profile.solved().items():
         yield Record(Key("solved", score=name), count)
 
@@ -48,11 +50,12 @@ def _views(profile: Profile, records: Sequence[Record]) -> Iterator[View]:
     """Completion, the agents' statistics, how the tasks' mean rewards are distributed, how many are solved."""
     yield _completion(records)
     for agent in profile.agents:
-        rows = [record for record in records if record.key.agent == agent.name]
+        rows = [record for record in records if record.key.agent == agent.name and not record.key.subset]
         title = f"Agent {agent.name}"
         yield pivot(rows, {"field": "score"}, {statistic: (statistic, "") for statistic in _SHOWN}, title)
         if agent.coverage:
             yield pivot(rows, {"coverage": "score"}, {"count": ("coverage", "")}, f"{title}: masked rollouts")
+    yield from _repeats(profile)
     yield from _distribution(profile)
     yield pivot(records, {"": "score"}, {"tasks": ("solved", "")}, "Tasks solved")
 
@@ -92,3 +95,53 @@ def _distribution(profile: Profile) -> Iterator[View]:
         name = f"[{edges[index]:.4g}, {edges[index + 1]:.4g}{end}"
         rows.append(Row((name,), (Record(Key("mean reward", score=name), count),), bar=count / max(counts)))
     yield View("Mean reward by task", ("reward",), ("tasks",), rows)
+
+
+# --- repeats --------------------------------------------------------------------------------------------------------
+
+
+def _repeat_records(profile: Profile) -> Iterator[Record]:
+    """The statistics of every repeat, then those across the repeats of each agent."""
+    repeats = profile.repeats
+    for row, place in enumerate(repeats.agent_of.tolist()):
+        agent, subset = repeats.agents[place], f"repeat {_index_name(profile, row)}"
+        n_tasks, n_missing = int(repeats.n_tasks[row]), int(repeats.n_missing[row])
+        yield Record(Key("sample_count", subset=subset, agent=agent), n_tasks)
+        yield Record(Key("missing_count", subset=subset, agent=agent), n_missing)
+        for field, name in enumerate(repeats.fields):
+            for statistic, values in repeats.statistics.items():
+                if np.isfinite(values[field, row]):
+                    key = Key(statistic, score=name, subset=subset, agent=agent)
+                    yield Record(key, float(values[field, row]), n_tasks)
+    spread = repeats.across()
+    for statistic, values in spread.statistics.items():
+        for row, place in np.argwhere(np.isfinite(values)).tolist():
+            key = Key(f"{statistic}_across_repeats", score=f"mean/{spread.names[row]}", agent=repeats.agents[place])
+            yield Record(key, float(values[row, place]))
+
+
+def _index_name(profile: Profile, repeat: int) -> str:
+    return key_name(profile.measured.indices.values[profile.repeats.indices[repeat]])
+
+
+def _repeats(profile: Profile) -> Iterator[View]:
+    """The mean reward of every repeat, and below those of each agent how far they spread."""
+    repeats = profile.repeats
+    if "reward" not in repeats.fields:
+        return
+    reward = repeats.fields.index("reward")
+    across = repeats.across().statistics
+    rows = []
+    for place, agent in enumerate(repeats.agents):
+        for row in range(*repeats.starts[place : place + 2].tolist()):
+            counts = (f"{repeats.n_tasks[row]:,}", f"{repeats.n_missing[row]:,}")
+            values = [repeats.statistics[name][reward, row] for name in ("mean", "std")]
+            rows.append(Row((agent, _index_name(profile, row), *counts), _cells(values)))
+        values = [across[name][reward, place] for name in ("mean", "std")]
+        rows.append(Row((agent, "across repeats", "", ""), _cells(values)))
+    if rows:
+        yield View("Repeats", ("agent", "repeat", "tasks", "missing"), ("mean reward", "std"), rows)
+
+
+def _cells(values: Sequence[float]) -> tuple[Record, ...]:
+    return tuple(Record(Key(name), float(value)) for name, value in zip(("mean", "std"), values, strict=True))

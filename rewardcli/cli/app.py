@@ -44,9 +44,11 @@ def _boundary() -> Iterator[None]:
             raise
         sys.stdout.flush()
     except RewardcliError as error:
-        print(f"Error: {error.message}", file=sys.stderr)
+        from ..output.console import printable
+
+        print(f"Error: {printable(error.message)}", file=sys.stderr)
         if hint := error.hint_for(spell):
-            print(f"Hint: {hint}", file=sys.stderr)
+            print(f"Hint: {printable(hint)}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

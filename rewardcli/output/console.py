@@ -8,10 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import printable, spell_settings
+from ..errors import spell_settings
 from ..listener import Listener, Note
 
-__all__ = ["Console"]
+__all__ = ["Console", "printable"]
+
+
+def printable(text: str) -> str:
+    r"""The text without characters that would steer a terminal, or that no encoding can hold.
+
+    >>> printable("a\x1b[2Jb")
+    'a\ufffd[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 @dataclass

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import printable
 from ..results import Record, Result, Row, View
+from .console import printable
 
 __all__ = ["Table", "markdown_text", "number_text", "table_text", "tabulate"]
 
