@@ -138,6 +138,14 @@ field      mean      std    min   median    max
 reward   0.4167   0.4916   0.00   0.2500   1.00
 level      3.00        –   3.00     3.00   3.00
 
+Repeats
+agent   repeat           tasks   missing   mean reward      std
+───────────────────────────────────────────────────────────────
+agent   0                    3         0        0.5000   0.5000
+agent   1                    2         1          0.00     0.00
+agent   2                    1         2          1.00     0.00
+agent   across repeats                          0.5000   0.5000
+
 Mean reward by task
 reward                                          tasks
 ─────────────────────────────────────────────────────
@@ -257,6 +265,10 @@ def test_json_and_csv_of_a_profile_say_the_same() -> None:
     for row in told["agents"]:
         name = row.pop("agent_ref")["name"]
         expected |= {f"{name}/{key}": value for key, value in row.items()}
+    for row in told["repeats"]:
+        name, index = row.pop("agent_ref")["name"], row.pop("_ng_rollout_index")
+        expected |= {f"{name}/repeat {index}/{key}": value for key, value in row.items()}
+    assert len(told["repeats"]) == 16
     expected |= {f"solved/{key}": value for key, value in told["solved"].items()}
     assert {key_of(line): float(line["value"]) for line in csv_of(f"profile {EXAMPLE}")} == expected
     assert [row["mean/reward"] for row in told["agents"]] == pytest.approx([79 / 156, 94 / 155])
@@ -422,7 +434,7 @@ BOTH = ["--write", "json", "--write", "csv"]
         (["subsets", "--by", "difficulty"], ["run-1.5_subsets.csv", "run-1.5_subsets.json"]),
         (["highest-k"], ["run-1.5_highest_k.csv", "run-1.5_highest_k.json"]),
         (["profile"], ["run-1.5_agent_metrics.json", "run-1.5_profile.csv", "run-1.5_profile.json",
-                       "run-1.5_reward_profiling.jsonl"]),
+                       "run-1.5_repeat_level_metrics.json", "run-1.5_reward_profiling.jsonl"]),
         (["aggregate"], ["run-1.5_aggregate.csv", "run-1.5_aggregate.json", "run-1.5_aggregate_metrics.json"]),
     ],
     ids=lambda value: value[0],
@@ -448,7 +460,8 @@ def test_several_sources_give_files_named_rollouts(sources: list[str]) -> None:
     found, told = written_by("passk", *sources, "--write", "json", stdin=data)
     assert found == told == ["rollouts_passk.json"]
     found, _ = written_by("profile", *sources, "--output-dir", "out", stdin=data)
-    assert found == ["out/rollouts_agent_metrics.json", "out/rollouts_reward_profiling.jsonl"]
+    names = ("agent_metrics.json", "repeat_level_metrics.json", "reward_profiling.jsonl")
+    assert found == [f"out/rollouts_{name}" for name in names]
 
 
 def test_a_form_that_is_asked_for_twice_is_written_once() -> None:

@@ -290,4 +290,9 @@ def spread_rows(estimates: Mapping[str, Floats], starts: Ints) -> list[dict[str,
 
 def profile_json(profile: Profile) -> dict[str, Any]:
     """A profile as one JSON object."""
-    return {"completion": profile.completion.summary, "agents": agent_rows(profile), "solved": profile.solved()}
+    return {
+        "completion": profile.completion.summary,
+        "agents": agent_rows(profile),
+        "repeats": as_dicts(repeat_columns(profile), len(profile.repeats)),
+        "solved": profile.solved(),
+    }
