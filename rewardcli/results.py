@@ -21,6 +21,7 @@ __all__ = [
     "Record",
     "Result",
     "Row",
+    "Uncertainty",
     "View",
     "flat_metrics",
     "highest_k",
@@ -109,6 +110,38 @@ def _split_metric(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """How far a number can be trusted, in its own unit; None for what is absent.
+
+    Attributes:
+        se: Its standard error: how far it would move with other tasks of this kind.
+        lower, upper: The bounds of its interval, of the same kind.
+        confidence: Of the interval.
+        method: How the interval was made: beta, exact, hall, t or woodruff; "" without one.
+        se_again: Its standard error if the same tasks ran again.
+        why: Why the standard error or the interval is absent; "" where both exist.
+        why_not_again: Why `se_again` is absent; "" where it exists or cannot be told of such a number.
+    """
+
+    se: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    confidence: float = 0.95
+    method: str = ""
+    se_again: float | None = None
+    why: str = ""
+    why_not_again: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """What is there, under its names."""
+        numbers = {name: getattr(self, name) for name in ("se", "lower", "upper", "se_again")}
+        parts: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+        if self.lower is not None:
+            parts |= {"confidence": self.confidence, "kind": "new tasks", "method": self.method}
+        return parts | {name: text for name in ("why", "why_not_again") if (text := getattr(self, name))}
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One number.
 
@@ -116,12 +149,14 @@ class Record:
         key: What it is.
         value: The number, in percent unless the metric says otherwise.
         n_tasks, n_rollouts: What stands behind it; None where it is not counted.
+        uncertainty: How far it can be trusted; None if that was not asked for.
     """
 
     key: Key
     value: Any
     n_tasks: int | None = None
     n_rollouts: int | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def counts(self) -> dict[str, int | None]:
@@ -158,12 +193,16 @@ class View:
         names: The headings of what names a row.
         columns: The headings of the values.
         rows: The rows.
+        intervals: Of how many columns, from the left, the intervals are shown.
+        wide: Whether it is shown too how far values would move if the same tasks ran again.
     """
 
     title: str
     names: tuple[str, ...]
     columns: tuple[str, ...]
     rows: list[Row] = field(default_factory=list)
+    intervals: int = 0
+    wide: bool = False
 
 
 def pivot(
@@ -254,7 +293,13 @@ def metrics_json(records: Sequence[Record]) -> dict[str, Any]:
     counted = [record for record in records if record.n_tasks is not None]
     coverage: dict[str, Any] = {record.key.text: record.counts for record in counted if record.key.metric != RUN_MEANS}
     coverage |= {f"{RUN_MEANS}/{score}": [run.counts for run in runs] for score, runs in _runs(counted).items()}
-    return {**flat_metrics(records), **({"coverage": coverage} if coverage else {})}
+    uncertainty = {
+        record.key.text: {**record.uncertainty.as_json(), "n_tasks": record.n_tasks}
+        for record in records
+        if record.uncertainty is not None
+    }
+    beside = {"coverage": coverage, "uncertainty": uncertainty}
+    return {**flat_metrics(records), **{name: content for name, content in beside.items() if content}}
 
 
 # --- the highest k --------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_credit_variances_of_pass_at_k_are_the_closed_form(monkeypatch: pytest.M
     for k in (1, 5, 20):
         expected = subset_variances(n, n - c, 20)[:, k - 1]
         np.testing.assert_allclose(credit_variances(n, c, k, np.arange(k + 1) >= 1), expected, atol=1e-11)
-    monkeypatch.setattr("rewardcli.estimate.again._CELLS", 50)
+    monkeypatch.setattr("rewardcli.metrics.again._CELLS", 50)
     np.testing.assert_allclose(credit_variances(n, c, 20, np.arange(21) >= 1), expected, atol=1e-11)
 
 

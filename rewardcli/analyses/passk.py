@@ -18,6 +18,7 @@ from ..rollouts import Labels, Rollouts
 from ..scores import ScoreSpec, score_values
 from .notes import note_agents, note_differing_rollouts, note_fewer_tasks, note_other_scores
 from .records import metric_records
+from .uncertainty import Intervals
 
 __all__ = ["Question", "all_records", "passk", "sized", "subsets"]
 
@@ -31,12 +32,16 @@ class Question:
         answer: The field of the answer; None if answers do not count.
         metrics: Rows of the registry; None for the default ones.
         ks: The k that are shown; None for all.
+        intervals: Which intervals; None for none.
+        wide: Whether the table has spreads and every interval, not only that of its first value.
     """
 
     scores: Sequence[ScoreSpec]
     answer: str | None = None
     metrics: Sequence[Metric] | None = None
     ks: Sequence[int] | None = None
+    intervals: Intervals | None = None
+    wide: bool = False
 
     def wanted(self, by: Sequence[str] = ()) -> Wanted:
         """What must be read of the rollouts to answer it.
@@ -83,7 +88,7 @@ def all_records(measured: Rollouts, question: Question, listener: Listener) -> l
     values = _scores(measured, question, listener)
     note_agents(measured, listener)
     answers = None if question.answer is None else measured.labels[question.answer].codes
-    return metric_records(values, answers, measured.starts, question.metrics)
+    return metric_records(values, answers, measured.starts, question.metrics, intervals=question.intervals)
 
 
 def _scores(measured: Rollouts, question: Question, listener: Listener) -> dict[str, Floats]:
@@ -126,7 +131,7 @@ def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: st
             taken, starts = _rows_of(tasks, measured.starts)
             scores = {score: column[taken] for score, column in values.items()}
             codes = None if answers is None else answers[taken]
-            records += metric_records(scores, codes, starts, rows.metrics, subset)
+            records += metric_records(scores, codes, starts, rows.metrics, subset, question.intervals)
     return _result("subsets", records, sizes, rollouts, measured, question, title, listener)
 
 
@@ -162,7 +167,7 @@ def _result(
     return Result(
         name,
         [*shown, *coverage],
-        lambda: [_table(shown, sizes, question.ks, sized(title, rollouts))],
+        lambda: [_table(shown, sizes, question, sized(title, rollouts))],
         notes=listener.notes,
     )
 
@@ -187,17 +192,17 @@ def _at_ks(records: list[Record], ks: Sequence[int] | None, measured: Rollouts) 
     return [record for record in records if record.key.metric == RUN_MEANS or record.key.k in ks]
 
 
-def _table(records: Sequence[Record], sizes: Mapping[str, int], ks: Sequence[int] | None, title: str) -> View:
+def _table(records: Sequence[Record], sizes: Mapping[str, int], question: Question, title: str) -> View:
     """One row for each subset, score and k, one column for each metric."""
     columns = {
         metric.heading or metric.name: (metric.name, metric.stat)
         for metric in REGISTRY
-        if metric.heading or not metric.stat
+        if (metric.heading and question.wide) or not metric.stat or (metric.interval == "none" and metric.reduce)
     }
     present = {(record.key.metric, record.key.stat) for record in records if record.key.metric != RUN_MEANS}
     # A metric with a threshold has a name of its own.
     columns |= {name: (name, stat) for name, stat in sorted(present) if not stat and name not in columns}
-    shown = _shown_ks(records, ks)
+    shown = _shown_ks(records, question.ks)
     scores = {score: place for place, score in enumerate(dict.fromkeys(record.key.score for record in records))}
     subsets = {subset: place for place, subset in enumerate(sizes)}
     rows = sorted(
@@ -205,9 +210,9 @@ def _table(records: Sequence[Record], sizes: Mapping[str, int], ks: Sequence[int
         key=lambda r: (subsets[r.key.subset], scores[r.key.score], r.key.k or 0),
     )
     names = ("subset", "tasks", "score", "k") if any(sizes) else ("score", "k")
-    return pivot(
-        rows, dict(zip(names, names, strict=True)), {h: c for h, c in columns.items() if c in present}, title, sizes
-    )
+    headings = {heading: column for heading, column in columns.items() if column in present}
+    view = pivot(rows, dict(zip(names, names, strict=True)), headings, title, sizes)
+    return replace(view, intervals=len(headings) if question.wide else 1, wide=question.wide)
 
 
 def _shown_ks(records: Iterable[Record], chosen: Sequence[int] | None) -> dict[str, set[int | None]]:

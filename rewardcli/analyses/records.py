@@ -8,7 +8,8 @@ import numpy as np
 
 from ..arrays import Codes, Floats, Ints
 from ..metrics import DEFAULT_METRICS, NO_ANSWER, RUN_MEANS, Curve, Metric, Scored, curves
-from ..results import Key, Record
+from ..results import Key, Record, Uncertainty
+from .uncertainty import Intervals
 
 __all__ = ["metric_records"]
 
@@ -19,6 +20,7 @@ def metric_records(
     starts: Ints,
     metrics: Sequence[Metric] | None = None,
     subset: str = "",
+    intervals: Intervals | None = None,
 ) -> list[Record]:
     """Every number of some metrics, in NeMo Gym's order.
 
@@ -28,6 +30,7 @@ def metric_records(
         starts: The rollouts of task t are `starts[t]` up to `starts[t + 1]`.
         metrics: Rows of the registry; None for the default ones.
         subset: What these tasks are called in keys.
+        intervals: Which intervals; None for none.
     """
     metrics = DEFAULT_METRICS if metrics is None else metrics
     if answers is None:
@@ -37,17 +40,23 @@ def metric_records(
     columns: dict[Metric, list[list[Record]]] = {metric: [] for metric in metrics}
     for name in sorted(scores):
         key = Key("", score=name, subset=subset)
-        for curve in curves(metrics, Scored(scores[name], starts, answers), no_answer=name == NO_ANSWER):
-            columns[curve.metric].append(_records(curve, key))
+        scored = Scored(scores[name], starts, answers)
+        computed = curves(metrics, scored, no_answer=name == NO_ANSWER, uncertain=intervals is not None)
+        uncertain = [None] * len(computed) if intervals is None else intervals.of(computed, bounded=scored.bounded)
+        for curve, beside in zip(computed, uncertain, strict=True):
+            columns[curve.metric].append(_records(curve, key, beside))
     return list(_in_order(columns))
 
 
-def _records(curve: Curve, key: Key) -> list[Record]:
+def _records(curve: Curve, key: Key, uncertain: Sequence[Uncertainty] | None) -> list[Record]:
     """The records of a curve."""
     columns = (curve.ks, curve.values, curve.moments.count, curve.moments.rollouts)
+    beside: Sequence[Uncertainty | None] = uncertain or [None] * len(curve.ks)
+    rows = zip(*(column.tolist() for column in columns), beside, strict=True)
+    name, stat = curve.metric.name, curve.metric.stat
     return [
-        Record(Key(curve.metric.name, k, key.score, curve.metric.stat, key.subset), value, tasks, rollouts)
-        for k, value, tasks, rollouts in zip(*(column.tolist() for column in columns), strict=True)
+        Record(Key(name, k, key.score, stat, key.subset), value, tasks, rollouts, uncertainty)
+        for k, value, tasks, rollouts, uncertainty in rows
     ]
 
 

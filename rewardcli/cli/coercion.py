@@ -37,7 +37,7 @@ class _Plain:
             return value if type(self._choices[0]) is str and value in self._choices else _NOT_PLAIN
         if self._annotation == list[str] and all(type(item) is str for item in value):
             return list(value)
-        if self._annotation in (str, int, bool) and type(value) is self._annotation:
+        if self._annotation in (str, int, bool, float) and type(value) is self._annotation:
             return value
         if self._annotation is int and value.isdecimal() and self._in_range(int(value)):
             return int(value)

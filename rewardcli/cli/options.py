@@ -174,6 +174,19 @@ class Scoring:
         str | None, option(SCORING, help="Field of the answer: adds majority@k and the score no_answer.")
     ] = None
 
+    confidence: Annotated[float, option(SCORING, min=0.5, max=0.9999, help="Confidence of the intervals.")] = 0.95
+    interval: Annotated[
+        Literal["auto", "exact"],
+        option(SCORING, help="exact: intervals of scores from 0 to 1 that hold their confidence at any truth, wider."),
+    ] = "auto"
+    no_interval: Annotated[bool, option(SCORING, "--no-interval", help="Leave standard errors and intervals out.")] = (
+        False
+    )
+    wide: Annotated[
+        bool,
+        option(SCORING, "--wide", help="Also show spreads, every interval, and the error if the same tasks run again."),
+    ] = False
+
     def question(self, metrics: Sequence[str] | None = None, ks: str | None = None) -> "Question":
         """What is asked of the rollouts.
 
@@ -181,13 +194,15 @@ class Scoring:
             UsageError: Two scores have one name, a metric is not known, or the k are not numbers.
         """
         from ..analyses.passk import Question
+        from ..analyses.uncertainty import Intervals
         from ..scores import ScoreSpec
 
         specs = [ScoreSpec.parse(text) for text in self.score or ["accuracy=reward"]]
         names = [spec.name for spec in specs]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UsageError(f"two scores are named '{twice}'", "give each --score a name of its own")
-        return Question(specs, self.answer_key, _parse_metrics(metrics), _parse_ks(ks))
+        intervals = None if self.no_interval else Intervals(self.confidence, self.interval)
+        return Question(specs, self.answer_key, _parse_metrics(metrics), _parse_ks(ks), intervals, self.wide)
 
 
 def _parse_metrics(names: Sequence[str] | None) -> "list[Metric] | None":

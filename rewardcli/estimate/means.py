@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Floats, Ints
-from ..metrics.moments import Moments
+from ..metrics.moments import Moments, Summary
 from .clusters import Clusters, cluster_codes
 from .intervals import BetaMean, HallMean, MeanKnowledge, StudentMean
 
-__all__ = ["Estimates", "Interval", "Method", "all_bounded", "estimates", "interval", "per_look"]
+__all__ = ["Estimates", "Interval", "Method", "all_bounded", "described", "estimates", "interval", "per_look"]
 
 Method = Literal["auto", "exact", "t"]
 
@@ -104,8 +104,25 @@ class Estimates:
         return reason
 
 
+def described(
+    summaries: Sequence[tuple[Summary, bool]], *, confidence: float = 0.95, method: Method = "auto"
+) -> list[list[Interval]]:
+    """Estimates of several sets of statistics.
+
+    Args:
+        summaries: What follows from the moments of each set, and whether its values can only lie between 0 and 1.
+        confidence: Between 0.5 and 1.
+        method: As for `estimates`.
+
+    Returns:
+        By set, one estimate for each of its statistics.
+    """
+    sets = (estimates(each, bounded=bounded, confidence=confidence, method=method) for each, bounded in summaries)
+    return [[found.at(i) for i in range(len(found))] for found in sets]
+
+
 def estimates(
-    moments: Moments,
+    moments: Moments | Summary,
     *,
     bounded: bool,
     confidence: float = 0.95,
@@ -115,7 +132,7 @@ def estimates(
     """Means of task values with standard errors and intervals, from sums over tasks.
 
     Args:
-        moments: Sums over the tasks.
+        moments: Sums over the tasks, or what follows from them.
         bounded: Whether the values can only lie between 0 and 1.
         confidence: Between 0.5 and 1.
         method: "auto": the Beta interval for bounded values, Hall's for others, Student's t for others in clusters.
@@ -127,6 +144,8 @@ def estimates(
     """
     if not 0.5 <= confidence < 1.0:
         raise ValueError(f"confidence is {confidence}; it must lie between 0.5 and 1, as in 0.95")
+    if isinstance(moments, Moments):
+        moments = moments.summary()
     enough = np.where(moments.count >= 2, moments.count, np.nan).astype(np.float64)
     se, df, share = moments.standard_error, enough - 1.0, np.ones(len(enough))
     if clusters is not None:

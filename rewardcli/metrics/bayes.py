@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Floats, Ints
+from .metric import Metric
+from .moments import Moments
+from .ragged import Block, TaskValues
 
-__all__ = ["bayes_at_n", "category_counts"]
+__all__ = ["METRICS", "bayes_at_n", "category_counts"]
 
 
 def bayes_at_n(counts: ArrayLike, levels: ArrayLike, prior: ArrayLike | None = None) -> tuple[Floats, Floats]:
@@ -59,3 +62,63 @@ def category_counts(scores: Floats, levels: Floats) -> Ints:
     [[1, 0, 2], [0, 2, 0]]
     """
     return np.asarray((scores[:, :, None] == levels).sum(axis=1), dtype=np.int64)
+
+
+# A score of more distinct values is a measurement, not a category.
+_MOST_LEVELS = 10
+
+
+def posterior_mean(block: Block) -> TaskValues:
+    """The posterior mean of a task at k = n; NaN elsewhere, unless tasks have equally many rollouts of few levels."""
+    return _at_n(block, 0)
+
+
+def posterior_variance(block: Block) -> TaskValues:
+    """The posterior variance of a task, defined where the mean is."""
+    return _at_n(block, 1)
+
+
+def _at_n(block: Block, part: int) -> TaskValues:
+    values = np.full(block.scores.shape, np.nan)
+    whole = block.whole
+    if whole is not None and len(set(whole.counts[whole.counts > 0].tolist())) == 1:
+        # The scores of a pass/fail test are 0 and 1, even if only one of them has occurred.
+        levels = np.union1d(whole.levels, [0.0, 1.0]) if whole.bounded else whole.levels
+        scored = np.flatnonzero(block.n)
+        if 1 < len(levels) <= _MOST_LEVELS and len(scored):
+            moments = bayes_at_n(category_counts(block.scores[scored], levels), levels)
+            values[scored, block.n[scored] - 1] = moments[part]
+    return TaskValues(values, block.n[:, None])
+
+
+def _sd_of_mean(moments: Moments) -> Floats:
+    """√Σvariance / M: the posterior standard deviation of the mean over these tasks."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(moments.total) / moments.count
+
+
+METRICS = (
+    Metric(
+        "bayes@n",
+        "the posterior mean under a uniform prior, for scores of at most 10 values and equally many rollouts per task;"
+        " shrunk towards the middle of the scale",
+        "Σ (1 + count of the level)·level / (n + levels)",
+        "Hariri et al. 2025, arXiv:2510.04265",
+        of_block=posterior_mean,
+        of_no_answer=posterior_mean,
+        interval="none",
+        default=False,
+    ),
+    Metric(
+        "bayes@n",
+        "the posterior standard deviation of that mean, for these tasks only",
+        "√Σ variance / tasks",
+        "Hariri et al. 2025, arXiv:2510.04265",
+        stat="posterior_sd",
+        heading="posterior sd, these tasks",
+        of_block=posterior_variance,
+        reduce=_sd_of_mean,
+        interval="none",
+        default=False,
+    ),
+)

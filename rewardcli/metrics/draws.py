@@ -13,8 +13,10 @@ import numpy as np
 
 from ..arrays import Floats, Ints
 from ..hypergeometric import greatest, tails
+from .metric import Metric
+from .ragged import Block, TaskValues
 
-__all__ = ["g_pass_at_k", "max_at_k", "mg_pass_at_k"]
+__all__ = ["METRICS", "g_pass_at_k", "max_at_k", "mg_pass_at_k"]
 
 # The weights of max@k, one for each k and rollout, are made in pieces of this many, which stay in the cache.
 _CELLS = 1 << 14
@@ -110,3 +112,37 @@ def max_at_k(scores: Floats) -> Floats:
             k = np.arange(first, min(first + step, n + 1))
             found[np.ix_(rows, k - 1)] = best[:, None] - lacking @ greatest(n, k).T
     return found
+
+
+def expected_best_of_k(block: Block) -> TaskValues:
+    """The expected best of k rollouts drawn; NaN where k > n."""
+    return TaskValues(max_at_k(block.scores), block.n[:, None])
+
+
+METRICS = (
+    Metric(
+        "g-pass@k[τ]",
+        "the chance that at least the share τ of k rollouts succeeds, for scores of 0 and 1",
+        "Σ C(c, j)·C(n - c, k - j) / C(n, k) over j from max(⌈τk⌉, 1)",
+        "Liu et al. 2024, arXiv:2412.13147",
+        of_share=g_pass_at_k,
+        default=False,
+    ),
+    Metric(
+        "mg-pass@k",
+        "the mean of g-pass@k over the thresholds above one half, for scores of 0 and 1",
+        "(2/k)·E max(J - ⌈k/2⌉, 0), J the successes among k rollouts drawn",
+        "Liu et al. 2024, arXiv:2412.13147",
+        of_counts=mg_pass_at_k,
+        first_k=2,
+        default=False,
+    ),
+    Metric(
+        "max@k",
+        "the expected best of k rollouts drawn, for any scores",
+        "Σ s(i)·C(i - 1, k - 1) / C(n, k), scores ascending",
+        "order statistics; Bagirov et al. 2025, arXiv:2510.23393",
+        of_block=expected_best_of_k,
+        default=False,
+    ),
+)

@@ -10,10 +10,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Floats, Ints, Mask
 
-__all__ = ["Moments", "pooled_task_values"]
+__all__ = ["Moments", "Summary", "pooled_task_values"]
 
 # Task values that differ by less than this share of their size are one value, rounded differently.
 _SAME = 64 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What follows from `Moments`, as arrays of shape (K,) that bear the names of its attributes and properties."""
+
+    count: Ints
+    total: Floats
+    squares: Floats
+    m2: Floats
+    m3: Floats
+    mean: Floats
+    variance: Floats
+    standard_error: Floats
+    same: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,20 @@ class Moments:
     def take(self, statistics: Ints) -> Moments:
         """The moments of some of the statistics."""
         return Moments(*(sums[statistics] for sums in _columns(self)))
+
+    def summary(self) -> Summary:
+        """All of this at once."""
+        return Summary(
+            self.count,
+            self.total,
+            self.squares,
+            self.m2,
+            self.m3,
+            self.mean,
+            self.variance,
+            self.standard_error,
+            self.same,
+        )
 
     @property
     def mean(self) -> Floats:

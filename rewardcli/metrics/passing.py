@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Floats, Ints
+from .again import subset_variances
 from .metric import Metric
 from .ragged import Block, TaskValues
 
@@ -97,6 +98,20 @@ def std_of_first_k(block: Block) -> TaskValues:
     return TaskValues(stds.T, block.seen)
 
 
+def any_of_k_again(n: Ints, c: Ints, width: int) -> Floats:
+    """Variance of a task's pass@k over runs; NaN where n < 2k."""
+    return subset_variances(n, n - c, width)
+
+
+def mean_of_first_k_again(block: Block) -> TaskValues:
+    """Variance of a task's mean of k rollouts over runs: s² / k, with s² over all its rollouts; NaN below two."""
+    n = block.n[:, None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        deviation = np.where(block.present, block.scores - block.filled.sum(axis=1, keepdims=True) / n, 0.0)
+        variance = (deviation**2).sum(axis=1, keepdims=True) / (n - 1)
+        return TaskValues(np.where((n >= 2) & (block.seen > 0), variance / block.seen, np.nan), n)
+
+
 METRICS = (
     Metric(
         "pass@k",
@@ -105,6 +120,7 @@ METRICS = (
         "Chen et al. 2021, arXiv:2107.03374; the rule for other scores is NVIDIA NeMo Gym's",
         of_counts=any_of_k,
         of_block=best_of_first_k,
+        again_of_counts=any_of_k_again,
     ),
     Metric(
         "pass^k",
@@ -112,6 +128,7 @@ METRICS = (
         "C(c, k) / C(n, k)",
         "Yao et al. 2024 (τ-bench), arXiv:2406.12045",
         of_counts=all_of_k,
+        again_of_counts=subset_variances,
         default=False,
     ),
     Metric(
@@ -120,6 +137,8 @@ METRICS = (
         "mean of the scores present among the first k",
         "NVIDIA NeMo Gym",
         of_block=mean_of_first_k,
+        again_of_block=mean_of_first_k_again,
+        again_needs=0,
         carried=True,
     ),
     Metric(
@@ -133,5 +152,6 @@ METRICS = (
         carried=True,
         first_k=2,
         percent=False,
+        interval="unbounded",
     ),
 )

@@ -25,8 +25,10 @@ from functools import lru_cache
 import numpy as np
 
 from ..arrays import Codes, Floats, Ints
+from .metric import Metric
+from .ragged import Block, TaskValues
 
-__all__ = ["cons_at_k", "win_probabilities"]
+__all__ = ["METRICS", "cons_at_k", "win_probabilities"]
 
 # Up to this many rollouts every C(m, j)/2^m is a normal float, and so is every product of them that occurs.
 _EVEN_ODDS_SUFFICE = 1000
@@ -242,3 +244,28 @@ def _windows(n: int) -> tuple[tuple[int, int, float], ...]:
         windows.append((first, last, p))
         first = last + 1
     return tuple(windows)
+
+
+def expected_plurality_of_k(block: Block) -> TaskValues:
+    """The expected score of the most frequent answer among k rollouts drawn; NaN where k > n."""
+    if block.answers is None:
+        raise TypeError("voting needs answers")
+    return TaskValues(cons_at_k(block.scores, block.answers), block.n[:, None])
+
+
+def _not_defined(block: Block) -> TaskValues:
+    return TaskValues(np.full(block.scores.shape, np.nan), block.n[:, None])
+
+
+METRICS = (
+    Metric(
+        "cons@k",
+        "the expected score of the most frequent answer among k rollouts drawn; a draw without any answer scores 0",
+        "mean over all k-subsets, ties split evenly",
+        "exact form of maj@k, Wang et al. 2022, arXiv:2203.11171",
+        of_block=expected_plurality_of_k,
+        of_no_answer=_not_defined,
+        needs_answers=True,
+        default=False,
+    ),
+)

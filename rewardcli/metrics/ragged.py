@@ -103,18 +103,22 @@ class Block:
         inside: Whether a cell is a rollout rather than padding; shape (T, W).
         scores: NaN where a score is missing, and in padding; shape (T, W).
         answers: Codes of answers, -1 where there is none, and in padding; shape (T, W); None if answers do not count.
+        whole: The score of all tasks; None if the block is all there is.
     """
 
-    def __init__(self, tasks: Ints, inside: Mask, scores: Floats, answers: Codes | None = None) -> None:
+    def __init__(
+        self, tasks: Ints, inside: Mask, scores: Floats, answers: Codes | None = None, whole: Scored | None = None
+    ) -> None:
         self.tasks = tasks
         self.inside = inside
         self.scores = scores
         self.answers = answers
+        self.whole = whole
 
     def take(self, tasks: Mask) -> Block:
         """The block of some of the tasks."""
         answers = None if self.answers is None else self.answers[tasks]
-        return Block(self.tasks[tasks], self.inside[tasks], self.scores[tasks], answers)
+        return Block(self.tasks[tasks], self.inside[tasks], self.scores[tasks], answers, self.whole)
 
     @cached_property
     def present(self) -> Mask:
@@ -143,7 +147,7 @@ class Block:
         return binary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scored:
     """One score of all rollouts, by task.
 
@@ -167,11 +171,26 @@ class Scored:
         """The length K of the longest task."""
         return int(np.diff(self.starts).max(initial=0))
 
+    @cached_property
+    def counts(self) -> Ints:
+        """How many rollouts of each task have the score; shape (tasks,)."""
+        return np.diff(np.concatenate([[0], np.cumsum(~np.isnan(self.values))])[self.starts])
+
+    @cached_property
+    def levels(self) -> Floats:
+        """The distinct scores, ascending; shape (levels,)."""
+        return np.unique(self.values[~np.isnan(self.values)])
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether every score lies between 0 and 1."""
+        return not (np.fmin.reduce(self.values, initial=0.0) < 0 or np.fmax.reduce(self.values, initial=1.0) > 1)
+
     def blocks(self) -> Iterator[Block]:
         """All tasks that have rollouts."""
         for block in index_blocks(self.starts):
             answers = None if self.answers is None else block.of(self.answers, -1)
-            yield Block(block.groups, block.inside, block.of(self.values), answers)
+            yield Block(block.groups, block.inside, block.of(self.values), answers, self)
 
 
 # --- what a metric says of them --------------------------------------------------------------------------------------

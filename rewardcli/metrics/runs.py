@@ -49,6 +49,7 @@ METRICS = (
         "the score of rollout k",
         "NVIDIA NeMo Gym",
         of_block=score_of_run,
+        interval="none",
     ),
     Metric(
         "pass@1[avg-of-k]",
@@ -58,6 +59,7 @@ METRICS = (
         stat="std_dev_across_runs",
         heading="std across runs",
         of_runs=std_across_runs,
+        interval="none",
         first_k=2,
     ),
     Metric(
@@ -67,6 +69,7 @@ METRICS = (
         "NVIDIA NeMo Gym",
         stat="std_err_across_runs",
         of_runs=std_error_across_runs,
+        interval="none",
         first_k=2,
     ),
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..results import Record, Result, Row, View
+from ..results import Record, Result, Row, Uncertainty, View
 from .console import printable
 
 __all__ = ["Table", "markdown_text", "number_text", "table_text", "tabulate"]
@@ -65,16 +65,36 @@ def tabulate(view: View) -> Table:
     table.rows = [[] for _ in view.rows]
     for place, heading in enumerate(view.names):
         names = [row.names[place] for row in view.rows]
-        add(heading, names, right=bool(place) and all(map(_NUMBER.fullmatch, names)))
+        add(heading, names, bool(place) and all(map(_NUMBER.fullmatch, names)))
     if any(row.bar is not None for row in view.rows):
-        add("", map(_bar, view.rows), right=False)
+        add("", map(_bar, view.rows), False)
     for place, heading in enumerate(view.columns):
         cells = [row.cells[place] for row in view.rows]
-        add(heading, [number_text(cell.value if cell else None) for cell in cells], right=True)
+        add(heading, [number_text(cell.value if cell else None) for cell in cells], True)
+        if place < view.intervals:
+            _add_intervals(add, cells, wide=view.wide)
         counts = [_count(cell, row) for cell, row in zip(cells, view.rows, strict=True)]
         if any(counts):
-            add("tasks", counts, right=True)
+            add("tasks", counts, True)
     return table
+
+
+def _add_intervals(
+    add: Callable[[str, Iterable[str], bool], None], cells: Sequence[Record | None], *, wide: bool
+) -> None:
+    """The intervals of values, and perhaps how far these would move if the same tasks ran again, if there are any."""
+    uncertain = [cell.uncertainty if cell else None for cell in cells]
+    known = [each for each in uncertain if each is not None and each.lower is not None]
+    if known:
+        texts = ["" if each is None or each.lower is None else _interval_text(each) for each in uncertain]
+        add(f"{known[0].confidence * 100:g} % interval", texts, True)
+    if wide and any(each is not None and each.se_again is not None for each in uncertain):
+        texts = ["" if each is None or each.se_again is None else number_text(each.se_again) for each in uncertain]
+        add("± run again", texts, True)
+
+
+def _interval_text(known: Uncertainty) -> str:
+    return f"[{number_text(known.lower)}, {number_text(known.upper)}]"
 
 
 def _count(cell: Record | None, row: Row) -> str:

@@ -12,6 +12,7 @@ from ..results import Record
 __all__ = ["CSV_FIELDS", "csv_text", "json_text"]
 
 CSV_FIELDS = ("agent", "subset", "metric", "k", "score", "stat", "value", "n_tasks", "n_rollouts")
+UNCERTAINTY_FIELDS = ("se", "lower", "upper", "se_again")
 
 
 def json_text(value: Any) -> str:
@@ -25,15 +26,17 @@ def json_text(value: Any) -> str:
 
 
 def csv_text(records: Iterable[Record]) -> str:
-    """One row per number, in the order of `CSV_FIELDS`; empty where there is nothing to say.
+    """One row per number, in the order of `CSV_FIELDS` and `UNCERTAINTY_FIELDS`; empty where there is nothing to say.
 
     Every value is read back as it is, save a text that a spreadsheet would run, before which an apostrophe stands.
     """
-    lines = [",".join(CSV_FIELDS)]
+    lines = [",".join((*CSV_FIELDS, *UNCERTAINTY_FIELDS))]
     for record in records:
         key = record.key
         fields = (key.agent, key.subset, key.metric, key.k, key.score, key.stat, record.value)
-        lines.append(",".join(map(_cell, (*fields, record.n_tasks, record.n_rollouts))))
+        known = record.uncertainty
+        beside = ("",) * 4 if known is None else (known.se, known.lower, known.upper, known.se_again)
+        lines.append(",".join(map(_cell, (*fields, record.n_tasks, record.n_rollouts, *beside))))
     return "\n".join([*lines, ""])
 
 
