@@ -1,7 +1,7 @@
 """Student's t distribution, as far as 95 % intervals need it.
 
 `scipy.special` has it too, but takes longer to import than a small file takes to profile
-(docs/decisions/0007-student-t.md).
+(docs/decisions/0009-student-t.md).
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def read_rollouts(
 
 def _matched(rows: Rows, inputs: Rows, source: str, fields: Fields) -> tuple[Rows, Matching]:
     """The rows with the agents of their inputs, and which input each of them answers."""
-    name_runners(rows, inputs)
+    if rows.servers.present or inputs.servers.present:
+        name_runners(rows, inputs)
     rows, inputs = rows.numbered(), inputs.numbered()
     matching = match_inputs(inputs, rows, source, (fields.task, fields.index))
     rows.agents = matching.agents_of_inputs().over(rows.agents)
@@ -147,7 +148,7 @@ def rollouts_of_dicts(
     if inputs is not None:
         keys = replace(fields, numbers=())
         rows, matching = _matched(rows, _rows_of_dicts(inputs, keys, names[1]), names[1], fields)
-    else:
+    elif rows.servers.present:
         name_runners(rows)
     rollouts = arrange(rows, duplicates, matching)
     if matching is not None:

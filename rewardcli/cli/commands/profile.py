@@ -21,7 +21,7 @@ def profile(
 ) -> None:
     """Profile every numeric field by task and by agent.
 
-    Writes <stem>_reward_profiling.jsonl and <stem>_agent_metrics.json.
+    Writes <stem>_reward_profiling.jsonl, <stem>_agent_metrics.json and <stem>_repeat_level_metrics.json.
     """
     from ...nemo_gym.files import profile_and_write
     from ...reader import sibling
