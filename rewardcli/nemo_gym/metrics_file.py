@@ -34,7 +34,7 @@ def read_metrics(path: str) -> list[Record]:
         counts = _counts_of(content.pop("coverage", {}))
         known = _uncertainty_of(content.pop("uncertainty", {}))
         return [
-            Record(Key.parse(key), value, *counts.get(key, (None, None)), known.get(key))
+            Record(Key.parse(key), value, *counts.get(key, (None, None)), uncertainty=known.get(key))
             for key, value in content.items()
         ]
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
