@@ -33,10 +33,11 @@ def read_metrics(path: str) -> list[Record]:
     if isinstance(content, dict):
         counts = _counts_of(content.pop("coverage", {}))
         known = _uncertainty_of(content.pop("uncertainty", {}))
-        return [
-            Record(Key.parse(key), value, *counts.get(key, (None, None)), uncertainty=known.get(key))
-            for key, value in content.items()
-        ]
+        records = []
+        for key, value in content.items():
+            n_tasks, n_rollouts = counts.get(key, (None, None))
+            records.append(Record(Key.parse(key), value, n_tasks, n_rollouts, known.get(key)))
+        return records
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise DataError("neither an object of metrics nor an array of agents", _HINT, Location(path))
     return [
