@@ -943,7 +943,8 @@ def test_a_profile_is_the_same_for_any_number_of_jobs(
     monkeypatch.setattr(profile_files, "SMALLEST_SHARED", 0)
     for jobs in (1, 4):
         assert f"inputs: {inputs}" in notes("profile", EXAMPLE, "--jobs", str(jobs), "--output-dir", f"jobs{jobs}")[0]
-    for name in ("math_rollouts_reward_profiling.jsonl", "math_rollouts_agent_metrics.json"):
+    endings = ("reward_profiling.jsonl", "agent_metrics.json", "repeat_level_metrics.json")
+    for name in (f"math_rollouts_{ending}" for ending in endings):
         assert Path("jobs1", name).read_bytes() == Path("jobs4", name).read_bytes()
     answers = {}
     for line in Path("jobs4/math_rollouts_reward_profiling.jsonl").read_text(encoding="utf-8").splitlines():
