@@ -266,6 +266,13 @@ def test_json_and_csv_say_the_same(command: str) -> None:
     assert list(found.items()) == list(told.items())
 
 
+def test_agents_are_subsets_wherever_the_rows_keep_them() -> None:
+    by_field = json.loads(output("subsets", EXAMPLE, "--by", "agent_ref.name", "--k", "1", "--format", "json"))
+    assert json.loads(output("subsets", EXAMPLE, "--by", "agent", "--k", "1", "--format", "json")) == by_field
+    output("extract", EXAMPLE, "-o", "copy.parquet")
+    assert json.loads(output("subsets", "copy.parquet", "--by", "agent", "--k", "1", "--format", "json")) == by_field
+
+
 def test_json_and_csv_of_a_profile_say_the_same() -> None:
     told = json.loads(output("profile", EXAMPLE, "--format", "json"))
     expected = {f"completion/{key}": value for key, value in told["completion"].items()}
@@ -520,7 +527,7 @@ def test_what_the_user_should_know_is_told() -> None:
 
 def test_tasks_in_no_subset_are_told() -> None:
     write_rows(SMALL, [*small_rows(), {"_ng_task_index": "d", "_ng_rollout_index": 0, "reward": 1, "level": None}])
-    assert "1 tasks have no 'level' and are in no subset" in notes("subsets", SMALL, "--by", "level")
+    assert "1 task has no 'level': no subset counts it" in notes("subsets", SMALL, "--by", "level")
 
 
 def test_profile_tells_of_its_inputs() -> None:
