@@ -186,7 +186,7 @@ def test_a_new_metric_is_one_change_to_one_file(tmp_path: Path) -> None:
     assert json.loads(run("passk", *asked, "--format", "json"))["worst@2/accuracy"] == 0.0
     assert "worst@k" in run("passk", *asked)
     assert "| worst@k |" in run("passk", *asked, "--format", "md").replace(" --- ", "")
-    assert ",,worst@k,2,accuracy,,0.0,1,2" in run("passk", *asked, "--format", "csv").splitlines()
+    assert ",,worst@k,2,accuracy,,0.0,1,2,,,," in run("passk", *asked, "--format", "csv").splitlines()
     assert json.loads(run("subsets", *asked, "--by", "set", "--format", "json"))["s/worst@1/accuracy"] == 100.0
     assert "worst@2/accuracy" in run("highest-k", *asked)
     assert json.loads(run("highest-k", *asked, "--pattern", "worst@{k}", "--format", "json"))["worst@2/accuracy"] == 0.0
