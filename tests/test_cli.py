@@ -83,31 +83,31 @@ def error(*args: str) -> tuple[int, str]:
 GOLDEN = {
     "passk --answer-key answer": """\
 pass@k · small.jsonl · 3 tasks · 6 rollouts
-score       k   pass@k   tasks   pass@1[avg-of-k]   majority@k   std across runs   std within tasks   tasks
-───────────────────────────────────────────────────────────────────────────────────────────────────────────
-accuracy    1    38.89                      50.00        50.00                 –                  –
-accuracy    2    50.00       2              33.33        33.33             35.36             0.3536       2
-accuracy    3   100.00       1              38.89        33.33             50.00             0.2887       2
-no_answer   1    11.11                       0.00         0.00                 –                  –
-no_answer   2    33.33       2               0.00         0.00              0.00               0.00       2
-no_answer   3   100.00       1              11.11         0.00             57.74             0.2887       2
+score       k   pass@k   95 % interval   tasks   pass@1[avg-of-k]   majority@k
+──────────────────────────────────────────────────────────────────────────────
+accuracy    1    38.89   [7.50, 73.51]                      50.00        50.00
+accuracy    2    50.00   [1.26, 98.74]       2              33.33        33.33
+accuracy    3   100.00                       1              38.89        33.33
+no_answer   1    11.11   [0.00, 56.25]                       0.00         0.00
+no_answer   2    33.33   [1.52, 91.63]       2               0.00         0.00
+no_answer   3   100.00                       1              11.11         0.00
 """,
     "passk --k 2": """\
 pass@k · small.jsonl · 3 tasks · 6 rollouts
-score      k   pass@k   tasks   pass@1[avg-of-k]   std across runs   std within tasks   tasks
-─────────────────────────────────────────────────────────────────────────────────────────────
-accuracy   2    50.00       2              33.33             35.36             0.3536       2
+score      k   pass@k   95 % interval   tasks   pass@1[avg-of-k]
+────────────────────────────────────────────────────────────────
+accuracy   2    50.00   [1.26, 98.74]       2              33.33
 """,
     "subsets --by level --score passed=reward>=0.5": """\
 pass@k by level · small.jsonl · 3 tasks · 6 rollouts
-subset   tasks   score    k   pass@k   pass@1[avg-of-k]   std across runs   std within tasks
-────────────────────────────────────────────────────────────────────────────────────────────
-easy         1   passed   1    66.67             100.00                 –                  –
-easy         1   passed   2   100.00              50.00             70.71             0.7071
-easy         1   passed   3   100.00              66.67             57.74             0.5774
-hard         1   passed   1     0.00               0.00                 –                  –
-hard         1   passed   2     0.00               0.00              0.00               0.00
-3            1   passed   1   100.00             100.00                 –                  –
+subset   tasks   score    k   pass@k   pass@1[avg-of-k]
+───────────────────────────────────────────────────────
+easy         1   passed   1    66.67             100.00
+easy         1   passed   2   100.00              50.00
+easy         1   passed   3   100.00              66.67
+hard         1   passed   1     0.00               0.00
+hard         1   passed   2     0.00               0.00
+3            1   passed   1   100.00             100.00
 """,
     "highest-k": """\
 highest k · small.jsonl · 3 tasks · 6 rollouts
@@ -233,9 +233,12 @@ COMMANDS = [
 ]
 
 
+HEADER = "agent,subset,metric,k,score,stat,value,n_tasks,n_rollouts,se,lower,upper,se_again"
+
+
 def csv_of(command: str) -> list[dict[str, str]]:
     text = output(*command.split(), "--format", "csv")
-    assert text.partition("\n")[0] == "agent,subset,metric,k,score,stat,value,n_tasks,n_rollouts"
+    assert text.partition("\n")[0] == HEADER
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -245,10 +248,14 @@ def test_json_and_csv_say_the_same(command: str) -> None:
     coverage = told.pop("coverage")
     assert told.pop("schema") == 1
     told.pop("notes", None)
+    uncertainty = told.pop("uncertainty")
     runs: dict[str, list[float]] = {}
     found: dict[str, Any] = {}
     for line in csv_of(command):
         counts = {"n_tasks": int(line["n_tasks"]), "n_rollouts": int(line["n_rollouts"])}
+        known = uncertainty.get(key_of(line), {})
+        for name in ("se", "lower", "upper", "se_again"):
+            assert line[name] == str(known.get(name, ""))
         if line["metric"] == "per_sample_aggregate":
             assert coverage[f"per_sample_aggregate/{line['score']}"][int(line["k"]) - 1] == counts
             runs.setdefault(line["score"], []).append(float(line["value"]))
@@ -259,6 +266,13 @@ def test_json_and_csv_say_the_same(command: str) -> None:
     assert list(found.items()) == list(told.items())
 
 
+def test_agents_are_subsets_wherever_the_rows_keep_them() -> None:
+    by_field = json.loads(output("subsets", EXAMPLE, "--by", "agent_ref.name", "--k", "1", "--format", "json"))
+    assert json.loads(output("subsets", EXAMPLE, "--by", "agent", "--k", "1", "--format", "json")) == by_field
+    output("extract", EXAMPLE, "-o", "copy.parquet")
+    assert json.loads(output("subsets", "copy.parquet", "--by", "agent", "--k", "1", "--format", "json")) == by_field
+
+
 def test_json_and_csv_of_a_profile_say_the_same() -> None:
     told = json.loads(output("profile", EXAMPLE, "--format", "json"))
     expected = {f"completion/{key}": value for key, value in told["completion"].items()}
@@ -266,9 +280,8 @@ def test_json_and_csv_of_a_profile_say_the_same() -> None:
         name = row.pop("agent_ref")["name"]
         expected |= {f"{name}/{key}": value for key, value in row.items()}
     for row in told["repeats"]:
-        name, index = row.pop("agent_ref")["name"], row.pop("_ng_rollout_index")
-        expected |= {f"{name}/repeat {index}/{key}": value for key, value in row.items()}
-    assert len(told["repeats"]) == 16
+        name, repeat = row.pop("agent_ref")["name"], row.pop("_ng_rollout_index")
+        expected |= {f"{name}/repeat {repeat}/{key}": value for key, value in row.items()}
     expected |= {f"solved/{key}": value for key, value in told["solved"].items()}
     assert {key_of(line): float(line["value"]) for line in csv_of(f"profile {EXAMPLE}")} == expected
     assert [row["mean/reward"] for row in told["agents"]] == pytest.approx([79 / 156, 94 / 155])
@@ -296,7 +309,7 @@ def test_passk_gives_what_python_gives() -> None:
         example_tasks(), answer_key="extracted_answer"
     )
     rewardcli.add_avg_sample_std_dev(metrics, scores, names, max_k)
-    del told["coverage"], told["schema"], told["notes"]
+    del told["coverage"], told["schema"], told["notes"], told["uncertainty"]
     assert told == metrics
     assert list(told) == list(metrics)
 
@@ -306,7 +319,9 @@ def test_subsets_gives_what_python_gives() -> None:
     expected = rewardcli.compute_subset_metrics(example_tasks(), "difficulty")
     assert {key: told[key] for key in expected} == expected
     assert all(
-        key in expected or "avg_sample_std_dev" in key for key in told if key not in {"coverage", "notes", "schema"}
+        key in expected or "avg_sample_std_dev" in key
+        for key in told
+        if key not in {"coverage", "notes", "schema", "uncertainty"}
     )
 
 
@@ -314,7 +329,7 @@ def test_k_restricts_without_changing_a_value() -> None:
     everything = json.loads(output("passk", EXAMPLE, "--format", "json"))
     told = json.loads(output("passk", EXAMPLE, "--k", "8, 2", "--format", "json"))
     at_k = [key for key in everything if re.match(r"pass@[28]/|pass@1\[avg-of-[28]\]/|per_sample", key)]
-    assert list(told) == [*at_k, "coverage", "notes", "schema"]
+    assert list(told) == [*at_k, "coverage", "uncertainty", "notes", "schema"]
     assert {key: everything[key] for key in at_k} == {key: told[key] for key in at_k}
 
 
@@ -460,8 +475,8 @@ def test_several_sources_give_files_named_rollouts(sources: list[str]) -> None:
     found, told = written_by("passk", *sources, "--write", "json", stdin=data)
     assert found == told == ["rollouts_passk.json"]
     found, _ = written_by("profile", *sources, "--output-dir", "out", stdin=data)
-    names = ("agent_metrics.json", "repeat_level_metrics.json", "reward_profiling.jsonl")
-    assert found == [f"out/rollouts_{name}" for name in names]
+    files = ("agent_metrics.json", "repeat_level_metrics.json", "reward_profiling.jsonl")
+    assert found == [f"out/rollouts_{name}" for name in files]
 
 
 def test_a_form_that_is_asked_for_twice_is_written_once() -> None:
@@ -512,7 +527,7 @@ def test_what_the_user_should_know_is_told() -> None:
 
 def test_tasks_in_no_subset_are_told() -> None:
     write_rows(SMALL, [*small_rows(), {"_ng_task_index": "d", "_ng_rollout_index": 0, "reward": 1, "level": None}])
-    assert "1 tasks have no 'level' and are in no subset" in notes("subsets", SMALL, "--by", "level")
+    assert "1 task has no 'level': no subset counts it" in notes("subsets", SMALL, "--by", "level")
 
 
 def test_profile_tells_of_its_inputs() -> None:
@@ -562,8 +577,10 @@ def test_masked_rollouts_count_nowhere_but_in_the_coverage() -> None:
     del told[1]["notes"]
     assert told[0] == told[1] | coverage
     csv_text = output("passk", "masked.jsonl", "-f", "csv")
-    assert csv_text.endswith(",,coverage,,masked_rollouts,,2,,\n,,coverage,,measured_tasks,,3,,\n"
-                             ",,coverage,,fully_masked_tasks,,1,,\n")  # fmt: skip
+    assert csv_text.endswith(
+        ",,coverage,,masked_rollouts,,2,,,,,,\n,,coverage,,measured_tasks,,3,,,,,,\n"
+        ",,coverage,,fully_masked_tasks,,1,,,,,,\n"
+    )
     profile = json.loads(output("profile", "masked.jsonl", "-f", "json"))
     assert coverage.items() <= profile["agents"][0].items()
     assert profile["completion"]["completed_rollout_rows"] == 8
@@ -609,7 +626,7 @@ def test_highest_k_of_what_subsets_wrote() -> None:
     output("subsets", EXAMPLE, "--by", "difficulty", "--write", "json")
     assert highest("math_rollouts_subsets.json") == {"schema": 1}
     told = highest("math_rollouts_subsets.json", "--pattern", "hard/pass@{k}")
-    assert list(told) == ["hard/pass@8/accuracy", "coverage", "schema"]
+    assert list(told) == ["hard/pass@8/accuracy", "coverage", "uncertainty", "schema"]
 
 
 def write_agents(*names: str) -> str:
@@ -856,7 +873,7 @@ def test_a_reader_that_goes_away_is_no_error(unbuffered: str) -> None:
     script = f"set -o pipefail; {command} | head -1; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     finished = subprocess.run(["bash", "-c", script], capture_output=True, check=False, env=environment)
-    assert finished.stdout == b"agent,subset,metric,k,score,stat,value,n_tasks,n_rollouts\n"
+    assert finished.stdout == b"agent,subset,metric,k,score,stat,value,n_tasks,n_rollouts,se,lower,upper,se_again\n"
     assert (finished.returncode, finished.stderr) == (141, b"")
 
 

@@ -154,3 +154,13 @@ def console(text: str) -> str:
 )
 def test_refresh(before: str, after: str, run: Callable[[str], str]) -> None:
     assert refresh(console(before), run) == console(after)
+
+
+def test_every_note_has_a_line_in_the_documents() -> None:
+    sources = "".join(path.read_text() for path in ROOT.glob("rewardcli/**/*.py"))
+    codes = set(re.findall(r"""\.note\(\s*f?"([a-z{}-]+)",""", sources)) - {"{role}-guessed"}
+    page = (ROOT / "docs/notes.md").read_text()
+    documented = [
+        code for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for code in re.findall(r"`(.*?)`", row)
+    ]
+    assert sorted(documented) == sorted(codes | {"rollout-guessed", "task-guessed"})

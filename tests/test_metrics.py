@@ -1,9 +1,11 @@
 import itertools
 import math
 import random
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardcli.arrays import Floats, Ints
-from rewardcli.metrics import NO_ANSWER, REGISTRY, Curve, Metric, Moments, Scored, by_task, curves, describe
+from rewardcli.metrics import (
+    NO_ANSWER,
+    REGISTRY,
+    Curve,
+    Metric,
+    Moments,
+    Scored,
+    by_task,
+    curves,
+    describe,
+    metrics_named,
+)
 from rewardcli.metrics import ragged as ragged_arrays
 from rewardcli.metrics.runs import std_across_runs, std_error_across_runs
 
@@ -119,12 +132,47 @@ def score_at_position(task: Task, k: int) -> Contribution:
     return (scores[0], 1) if scores else None
 
 
+def over_draws(task: Task, k: int, worth: Callable[[tuple[Rollout, ...]], float]) -> Contribution:
+    """The mean over all draws of k rollouts that have the score."""
+    present = [rollout for rollout in task if rollout.score is not None]
+    draws = list(itertools.combinations(present, k))
+    return (statistics.fmean(map(worth, draws)), len(present)) if draws else None
+
+
+def binary_over_draws(task: Task, k: int, worth: Callable[[int], float]) -> Contribution:
+    if not all(score in {0, 1} for score in scores_of(task)):
+        return None
+    return over_draws(task, k, lambda draw: worth(sum(rollout.score == 1 for rollout in draw)))
+
+
+def at_least(tau: Fraction) -> Callable[[Task, int], Contribution]:
+    return lambda task, k: binary_over_draws(task, k, lambda j: float(j >= max(math.ceil(tau * k), 1)))
+
+
+def best_of_draws(task: Task, k: int) -> Contribution:
+    return over_draws(task, k, lambda draw: max(score for score, _ in draw if score is not None))
+
+
+def plurality_of_draws(task: Task, k: int) -> Contribution:
+    means = {
+        answer: statistics.fmean([score for score, other in task if other == answer and score is not None])
+        for answer in {answer for score, answer in task if answer is not None and score is not None}
+    }
+
+    def worth(draw: tuple[Rollout, ...]) -> float:
+        votes = Counter(answer for _, answer in draw if answer is not None)
+        return statistics.fmean([means[a] for a, n in votes.items() if n == max(votes.values())]) if votes else 0.0
+
+    return over_draws(task, k, worth)
+
+
 class Definition(NamedTuple):
     """A row of the registry, and its value for one task by a plain count."""
 
     metric: Metric
     of_task: Callable[[Task, int], Contribution]
     no_answer: bool = False
+    is_slow: bool = False  # goes through every draw
 
 
 BY_NAME = {
@@ -134,9 +182,18 @@ BY_NAME = {
     ("majority@k", ""): majority_of_task,
     ("pass^k", ""): all_of_task,
     ("per_sample_aggregate", ""): score_at_position,
+    ("mg-pass@k", ""): lambda task, k: binary_over_draws(task, k, lambda j: 2 / k * max(j - math.ceil(k / 2), 0)),
+    ("max@k", ""): best_of_draws,
+    ("cons@k", ""): plurality_of_draws,
 }
+OVER_DRAWS = {"mg-pass@k", "max@k", "cons@k"}
 DEFINITIONS = {
-    f"{name} {stat}".strip(): Definition(row(name, stat), of_task) for (name, stat), of_task in BY_NAME.items()
+    f"{name} {stat}".strip(): Definition(row(name, stat), of_task, is_slow=name in OVER_DRAWS)
+    for (name, stat), of_task in BY_NAME.items()
+}
+DEFINITIONS |= {
+    f"g-pass@k[{share}]": Definition(row("g-pass@k[τ]").at(share), at_least(Fraction(share)), is_slow=True)
+    for share in ("0", "0.3", "0.5", "1")
 }
 DEFINITIONS[f"majority@k of {NO_ANSWER}"] = Definition(row("majority@k"), unanswered_of_task, no_answer=True)
 
@@ -149,7 +206,7 @@ def close(expected: object) -> object:
 
 
 def assert_follows_definition(definition: Definition, tasks: list[Task]) -> None:
-    metric, of_task, no_answer = definition
+    metric, of_task, no_answer, _ = definition
     data = scored(tasks)
     curve = curves([metric], data, no_answer=no_answer)[0]
     assert curve.metric is metric
@@ -174,7 +231,25 @@ def assert_follows_definition(definition: Definition, tasks: list[Task]) -> None
 
 def test_every_metric_has_a_definition() -> None:
     """Make sure that a new row of the registry has a definition here."""
-    assert {(metric.name, metric.stat) for metric in REGISTRY if not metric.of_runs} == BY_NAME.keys()
+    elsewhere = {("g-pass@k[τ]", ""), ("bayes@n", ""), ("bayes@n", "posterior_sd")}
+    here = {(metric.name, metric.stat) for metric in REGISTRY if not metric.of_runs}
+    assert here == BY_NAME.keys() | elsewhere
+
+
+def test_bayes_at_n_of_equally_many_rollouts() -> None:
+    # R = [[0,1,1,0,1],[1,1,0,1,1]] (arXiv:2510.04265): 9/14 and 0.1184508854.
+    tasks = ([0, 1, 1, 0, 1], [1, 1, 0, 1, 1])
+    assert curve_of("bayes@n", *tasks).ks.tolist() == [5]
+    assert values_of("bayes@n", *tasks) == close([9 / 14])
+    assert values_of("bayes@n", *tasks, stat="posterior_sd") == pytest.approx([0.1184508854])
+    assert values_of("bayes@n", [0, 1], [1]) == []
+    assert values_of("bayes@n", [i / 20 for i in range(20)]) == []
+
+
+@pytest.mark.parametrize("name", ["g-pass@k[2]", "g-pass@k[x]", "g-pass@k", "pass@8", "g-pass@k[1/0]"])
+def test_a_metric_that_is_not_there_has_no_row(name: str) -> None:
+    with pytest.raises(KeyError, match=re.escape(name)):
+        metrics_named([name])
 
 
 # --- made-up data ---------------------------------------------------------------------------------------------------
@@ -208,12 +283,13 @@ def test_equals_its_definition(definition: Definition, tasks: list[Task]) -> Non
 @pytest.mark.parametrize("binary_scores", [True, False])
 def test_one_huge_task_beside_many_small_ones(definition: Definition, binary_scores: bool) -> None:
     rng = random.Random(7)  # noqa: S311 - made-up data
+    longest = 9 if definition.is_slow else 200
 
     def rollout() -> Rollout:
         score = rng.choice([0.0, 1.0]) if binary_scores else rng.uniform(-1, 2)
         return Rollout(rng.choice([None, score]), rng.choice([None, 0, 1, 2]))
 
-    lengths = [*(rng.randrange(4) for _ in range(60)), 200, *(rng.randrange(4) for _ in range(60))]
+    lengths = [*(rng.randrange(4) for _ in range(60)), longest, *(rng.randrange(4) for _ in range(60))]
     assert_follows_definition(definition, [[rollout() for _ in range(length)] for length in lengths])
 
 
@@ -224,7 +300,10 @@ def test_without_rollouts_there_is_no_k(definition: Definition, tasks: list[Task
     assert len(curve.ks) == len(curve.values) == len(curve.moments.count) == 0
 
 
-@given(data=tables(), asked=st.permutations(REGISTRY), count=st.integers(0, len(REGISTRY)))
+ROWS = metrics_named(["all"])
+
+
+@given(data=tables(), asked=st.permutations(ROWS), count=st.integers(0, len(ROWS)))
 @few_examples
 def test_metrics_do_not_depend_on_what_else_is_asked_for(data: list[Task], asked: list[Metric], count: int) -> None:
     several = curves(asked[:count], scored(data))
@@ -343,6 +422,19 @@ def test_pass_hat_k_is_undefined_for_partial_scores() -> None:
 
 
 STD = "avg_sample_std_dev"
+
+
+@given(tasks=tables((binary,)))
+@few_examples
+def test_g_pass_at_0_is_pass_at_k_at_1_pass_hat_k_and_max_at_k_is_pass_at_k(tasks: list[Task]) -> None:
+    family = row("g-pass@k[τ]")
+    lowest, any_of, highest, all_of, best = curves(
+        [family.at("0"), row("pass@k"), family.at("1"), row("pass^k"), row("max@k")], scored(tasks)
+    )
+    assert lowest.values.tolist() == close(any_of.values.tolist())
+    assert highest.values.tolist() == close(all_of.values.tolist())
+    assert best.values.tolist() == close(any_of.values.tolist())
+
 
 # --- means and stds over the first k --------------------------------------------------------------------------------
 

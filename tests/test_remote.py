@@ -237,7 +237,7 @@ def test_workers_of_remote_files_are_not_forked(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(read, "run", run)
     rollouts = load(f"file://{tmp_path}/a.jsonl", jobs=2)  # and this does start two workers
-    load(f"{tmp_path}/a.jsonl", jobs=1)
+    load(f"{tmp_path}/a.jsonl", jobs=2)
     assert safe == [False, True]
     np.testing.assert_array_equal(rollouts.numbers["reward"].values, expected.numbers["reward"].values)
     assert [rollouts.location(row).line for row in range(2000)] == list(range(1, 2001))

@@ -64,8 +64,7 @@ def note_differing_rollouts(field: str, by_row: Labels, measured: Rollouts, list
     listener.note(
         "rollouts-differ",
         f"{len(differs)} of {len(measured.starts) - 1} tasks have rollouts that differ in '{field}' (task {task}:"
-        f" {example}): each counts where its first rollout does; {{task_key}} given twice, or {{agent_key={field}}},"
-        " keeps them apart",
+        f" {example}): each counts where its first rollout does; {{agent_key={field}}} keeps them apart",
     )
 
 

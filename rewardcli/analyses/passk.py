@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Floats, Ints
-from ..errors import DataError
+from ..errors import DataError, plural
 from ..keys import key_name, names_of
 from ..listener import Listener
 from ..metrics import DEFAULT_METRICS, REGISTRY, RUN_MEANS, Metric
@@ -124,7 +124,9 @@ def subsets(rollouts: Rollouts, question: Question, by: Sequence[str], title: st
         note_differing_rollouts(field, measured.labels[field], measured, listener)
         without = int(((labels.codes < 0) & (np.diff(measured.starts) > 0)).sum())
         if without:
-            listener.note("tasks-in-no-subset", f"{without} tasks have no '{field}' and are in no subset")
+            have, them = ("has", "it") if without == 1 else ("have", "them")
+            text = f"{plural(without, 'task')} {have} no '{field}': no subset counts {them}"
+            listener.note("tasks-in-no-subset", text)
         for name, tasks in _tasks_by_subset(labels):
             subset = f"{field}={name}" if len(by) > 1 else name
             sizes[subset] = len(tasks)

@@ -83,7 +83,7 @@ class _Command(PlainValues, TyperCommand):
         return super().parse_args(ctx, args)
 
 
-_ONCE = {"answer_key", "agent", "k"}
+_ONCE = {"task_key", "rollout_key", "agent_key", "answer_key", "agent", "k"}
 
 
 class _Group(PlainValues, TyperGroup):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, Location
 from ..reader.json_text import JsonError, parse_json
-from ..results import Key, Record
+from ..results import Key, Record, Uncertainty
 
 __all__ = ["read_metrics"]
 
@@ -31,7 +32,12 @@ def read_metrics(path: str) -> list[Record]:
         raise DataError(what, _HINT, Location(path, error.line, error.column)) from error
     if isinstance(content, dict):
         counts = _counts_of(content.pop("coverage", {}))
-        return [Record(Key.parse(key), value, *counts.get(key, ())) for key, value in content.items()]
+        known = _uncertainty_of(content.pop("uncertainty", {}))
+        records = []
+        for key, value in content.items():
+            n_tasks, n_rollouts = counts.get(key, (None, None))
+            records.append(Record(Key.parse(key), value, n_tasks, n_rollouts, known.get(key)))
+        return records
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise DataError("neither an object of metrics nor an array of agents", _HINT, Location(path))
     return [
@@ -48,6 +54,20 @@ def _counts_of(coverage: Any) -> dict[str, tuple[int, int]]:
         key: (entry["n_tasks"], entry["n_rollouts"])
         for key, entry in entries
         if isinstance(entry, dict) and {"n_tasks", "n_rollouts"} <= entry.keys()
+    }
+
+
+def _uncertainty_of(entries: Any) -> dict[str, Uncertainty]:
+    """What is under `uncertainty` as this tool writes it; another tool's is not understood."""
+    known = {field.name: field.type for field in fields(Uncertainty)}
+    return {
+        key: Uncertainty(**{name: value for name, value in entry.items() if name in known})
+        for key, entry in (entries.items() if isinstance(entries, dict) else ())
+        if isinstance(entry, dict)
+        and all(
+            isinstance(entry[name], (str if "str" in str(known[name]) else (int, float)))
+            for name in known.keys() & entry.keys()
+        )
     }
 
 

@@ -21,6 +21,9 @@ from .read import check_engine, join, read_chunks, skipped_lines
 
 __all__ = ["read_rollouts", "rollouts_of_dicts"]
 
+# The subset that stands for the agent, wherever the rows keep it; a field of that name comes first.
+_AGENTS = "agent"
+
 
 def read_rollouts(
     paths: Sequence[str], wanted: Wanted, options: ReadOptions | None = None, listener: Listener | None = None
@@ -44,7 +47,7 @@ def read_rollouts(
     chunks = read_chunks(files, fields, options, listener)
     numbers = {name for chunk in chunks for name in (*chunk.rows.numbers, *chunk.rows.usage)}
     labels = {name for chunk in chunks for name, column in chunk.rows.labels.items() if column.present}
-    check_fields(numbers, labels, wanted, head)
+    check_fields(numbers, {*labels, _AGENTS}, wanted, head)
     _note_damage(chunks, listener)
     skipped = list(skipped_lines(chunks))
     rows, matching = join(chunks), None
@@ -65,6 +68,8 @@ def read_rollouts(
         if matching.inputs.origins.all_offsets() is None:
             raise DataError(f"{matching.source}: not a file of JSON rows", "name one with {inputs}")
     _note_what_is_left_out(rollouts, wanted, options, skipped, listener)
+    if _AGENTS in wanted.subsets and _AGENTS not in labels:
+        rollouts.labels[_AGENTS] = rollouts.by_row(rollouts.agents)
     return rollouts
 
 

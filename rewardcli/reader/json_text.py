@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 __all__ = ["UNENDED", "JsonError", "first_error", "parse_json", "without_surrogates"]
@@ -35,7 +34,11 @@ def _same(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    return int(digits) if len(digits) < _MOST_DIGITS else int(Decimal(digits))
+    if len(digits) < _MOST_DIGITS:
+        return int(digits)
+    from decimal import Decimal
+
+    return int(Decimal(digits))
 
 
 def without_surrogates(value: Any) -> Any:

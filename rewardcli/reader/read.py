@@ -59,24 +59,13 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
             if position == 0 and lines[0].startswith(BOM):
                 lines[0] = lines[0][len(BOM) :]
                 position = len(BOM)
-            size = sum(map(len, lines))
-            numbers = np.arange(n_lines + 1, n_lines + 1 + len(lines), dtype=np.uint32)
-            ordinals = np.arange(n_rows, n_rows + len(lines))
-            offsets = _offsets(lines, position) if fields.offsets else None
-            rows, bad = builder.layout.decode(lines)
-            if bad:
-                wrong = [(i, reason) for i, reason in sorted(bad.items()) if reason is not None]
-                skipped += [_skipped(int(numbers[i]), reason, lines[i]) for i, reason in wrong]
-                if wrong and not skip_errors:
-                    raise _line_error(part, skipped[0], lines[wrong[0][0]])
-                ordinals -= np.cumsum([i in bad and bad[i] is None for i in range(len(lines))])
-                good = [i for i in range(len(lines)) if i not in bad]
-                rows, _ = builder.layout.decode([lines[i] for i in good])
-                numbers, ordinals = numbers[good], ordinals[good]
-                offsets = None if offsets is None else offsets[good]
-            builder.add(rows, numbers, ordinals, offsets, size)
+            bad, n_blank = _add_batch(builder, lines, n_lines, n_rows, position)
+            skipped += bad
+            if bad and not skip_errors:
+                raise _line_error(part, bad[0], lines[bad[0].line - n_lines - 1])
             n_lines += len(lines)
-            n_rows += len(lines) - sum(reason is None for reason in bad.values())
+            n_rows += len(lines) - n_blank
+            size = sum(map(len, lines))
             position += size
             if advance:
                 advance(size)
@@ -91,6 +80,30 @@ def read_part(part: Part, fields: Fields, skip_errors: bool, max_errors: int, ad
     if damage:
         _cut_damaged(chunk, damage[0])
     return chunk
+
+
+def _add_batch(
+    builder: ChunkBuilder, lines: list[bytes], n_lines: int, n_rows: int, position: int
+) -> tuple[list[SkippedLine], int]:
+    """Decode a batch and add its rows, after so many lines and rows of the part, and bytes of the file.
+
+    Returns:
+        The lines that are not rows, and how many are blank.
+    """
+    numbers = np.arange(n_lines + 1, n_lines + 1 + len(lines), dtype=np.uint32)
+    ordinals = np.arange(n_rows, n_rows + len(lines))
+    offsets = _offsets(lines, position) if builder.fields.offsets else None
+    size = sum(map(len, lines))
+    rows, bad = builder.layout.decode(lines)
+    if bad:
+        ordinals -= np.cumsum([i in bad and bad[i] is None for i in range(len(lines))])
+        good = [i for i in range(len(lines)) if i not in bad]
+        rows, _ = builder.layout.decode([lines[i] for i in good])
+        numbers, ordinals = numbers[good], ordinals[good]
+        offsets = None if offsets is None else offsets[good]
+    builder.add(rows, numbers, ordinals, offsets, size)
+    wrong = [(i, reason) for i, reason in sorted(bad.items()) if reason is not None]
+    return [_skipped(n_lines + 1 + i, reason, lines[i]) for i, reason in wrong], len(bad) - len(wrong)
 
 
 def _read_out(batches: Iterator[list[bytes]], part: Part) -> None:

@@ -55,14 +55,8 @@ def arrange(
         order, task = order[kept], task[kept]
     first = np.flatnonzero(np.concatenate([[True], task[1:] != task[:-1]])) if len(task) else np.empty(0, np.int64)
     rows.indices = indices
-    columns = rows.take(order)
     return Rollouts(
-        indices=columns.indices,
-        masked=columns.masked,
-        numbers=columns.numbers,
-        usage=columns.usage,
-        nested=columns.nested,
-        labels=columns.labels,
+        **rows.taken(order),
         starts=np.append(first, len(task)).astype(np.int64),
         tasks=tasks.take(order[first]),
         agents=agents.take(order[first]),

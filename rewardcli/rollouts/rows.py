@@ -144,8 +144,6 @@ class Rows(Columns):
             together yet, each with the row at which it begins.
     """
 
-    BY_ROW: ClassVar[tuple[str, ...]] = (*Columns.BY_ROW, "tasks", "agents", "servers")
-
     tasks: Labels = field(default_factory=lambda: Labels.none(0))
     agents: Labels = field(default_factory=lambda: Labels.none(0))
     servers: Labels = field(default_factory=lambda: Labels.none(0))
@@ -186,15 +184,16 @@ class Rows(Columns):
 
     def take(self, rows: NDArray[np.intp] | slice) -> Rows:
         """Some of the rows, in the order given."""
-        taken = replace(self, **self._taken(rows), apart={})
-        if self.apart:
-            destinations = _destinations(rows, len(self))
-            for role, columns in self.apart.items():
-                setattr(
-                    taken,
-                    role,
-                    {name: Column.concat(columns.pop(name), len(taken), destinations) for name in list(columns)},
-                )
+        keys = {name: getattr(self, name).take(rows) for name in ("tasks", "agents", "servers")}
+        return replace(self, **self.taken(rows), **keys, apart={})
+
+    def taken(self, rows: NDArray[np.intp] | slice) -> dict[str, Any]:
+        """By name of attribute, every column but tasks, agents and servers for some of the rows, in the order given."""
+        taken = self._taken(rows)
+        destinations = _destinations(rows, len(self)) if self.apart else None
+        length = len(taken["masked"])
+        for role, columns in self.apart.items():
+            taken[role] = {name: Column.concat(columns.pop(name), length, destinations) for name in list(columns)}
         return taken
 
     def numbered(self) -> Rows:
