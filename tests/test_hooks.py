@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -65,6 +66,91 @@ def test_command_endpoint_and_python_agree(name: str, hooks: AggregateMetricsMix
             answered = asyncio.run(hooks.aggregate_metrics(AggregateMetricsRequest(verify_responses=sent)))
             posted = client.post("/aggregate_metrics", json={"verify_responses": sent})
             assert computed.model_dump() == answered.model_dump() == posted.json() == entry
+
+
+# --- where hooks come from ------------------------------------------------------------------------------------------
+
+
+def aggregated(folder: Path, hooks: str, **variables: str) -> tuple[int, str, str]:
+    (folder / "run.jsonl").write_text(json.dumps({"_ng_task_index": 0, "_ng_rollout_index": 0, "reward": 1}))
+    script = Path(sys.executable).parent / "rewardcli"
+    done = subprocess.run(
+        [script, "aggregate", "run.jsonl", "--hooks", hooks, "--quiet", "--format", "csv"],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+PRINTING = """
+import sys
+import helper
+from rewardcli import AggregateMetricsMixin
+
+print("loading")
+
+class Printing(AggregateMetricsMixin):
+    def compute_metrics(self, tasks):
+        print("computing")
+        sys.stdout.write("more")
+        return {"who": helper.NUMBER}
+
+class Failing(AggregateMetricsMixin):
+    def __init__(self):
+        raise ValueError("no judge")
+"""
+
+
+def test_what_a_hook_prints_goes_to_standard_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PRINTING)
+    (tmp_path / "helper.py").write_text("NUMBER = 7")
+    status, shown, errors = aggregated(tmp_path, "mine:Printing")
+    assert status == 0
+    assert shown.startswith("agent,subset,metric,")
+    assert "agent,,who,,,,7," in shown
+    assert errors == "loading\ncomputing\nmore"
+
+
+def test_other_files_of_the_folder_replace_no_installed_module(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "theirs.py").write_text(PRINTING.replace("import helper", "import helper, orjson"))
+    (tmp_path / "helper.py").write_text("NUMBER = 1")
+    (installed / "helper.py").write_text("NUMBER = 2")
+    (tmp_path / "orjson.py").write_text("raise SystemExit('not this one')")
+    status, shown, _ = aggregated(tmp_path, "theirs:Printing", PYTHONPATH=str(installed))
+    assert (status, "agent,,who,,,,2," in shown) == (0, True)
+
+
+def test_the_module_itself_is_that_of_the_folder(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    (installed / "package").mkdir(parents=True)
+    (installed / "package/__init__.py").write_text("")
+    (tmp_path / "package").mkdir()  # without __init__.py, as examples/ is
+    (tmp_path / "package/mine.py").write_text(PRINTING)
+    (tmp_path / "helper.py").write_text("NUMBER = 1")
+    status, shown, _ = aggregated(tmp_path, "package.mine:Printing", PYTHONPATH=str(installed))
+    assert (status, "agent,,who,,,,1," in shown) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "hooks", "message"),
+    [
+        ("import nowhere", "mine:Any", "there is no module 'nowhere'"),
+        ("1 +", "mine:Any", "mine cannot be loaded: SyntaxError"),
+        ("1 / 0", "mine:Any", "mine cannot be loaded: ZeroDivisionError: division by zero"),
+        (PRINTING.replace("import helper", ""), "mine:Failing", "mine:Failing cannot be loaded: ValueError: no judge"),
+    ],
+)
+def test_hooks_that_do_not_load(tmp_path: Path, source: str, hooks: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    status, shown, errors = aggregated(tmp_path, hooks)
+    assert (status, shown) == (1, "")
+    assert f"Error: hooks: {message}" in errors
+    assert "Traceback" not in errors
 
 
 # --- what each class says -------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ OWNERS = {
     "wandb": {"metrics/histogram"},
     "fastapi": {"nemo_gym/answers", "nemo_gym/server", "nemo_gym/serving"},
     "starlette": {"nemo_gym/answers", "nemo_gym/body", "nemo_gym/server"},
-    "uvicorn": {"cli/commands/serve", "nemo_gym/serving"},
+    "uvicorn": {"cli/commands/serve", "nemo_gym/connections", "nemo_gym/serving"},
 }
 
 

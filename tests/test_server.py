@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from rewardcli.server import create_app, mount_aggregate_metrics
 
 WORD = "wörd"
 HOOKS = """
+import asyncio
+import concurrent.futures
 import sys
 import time
 
@@ -60,6 +63,14 @@ class Wishes(AggregateMetricsMixin):
             sys.exit(3)
         if wish == "stop":
             next(iter([]))
+        if wish == "cancel":
+            raise asyncio.CancelledError("enough")
+        if wish == "cancelled":
+            raise concurrent.futures.CancelledError
+        if wish == "interrupt":
+            raise KeyboardInterrupt
+        if wish == "close":
+            raise GeneratorExit
         if wish == "opaque":
             return {"custom": Opaque()}
         if wish == "data":
@@ -76,6 +87,13 @@ class Proxy(AggregateMetricsMixin):
     async def aggregate_metrics(self, body):
         answer = await super().aggregate_metrics(body)
         answer.key_metrics["rows"] = len(body.verify_responses)
+        match body.verify_responses[0].get("wish"):
+            case "cancel":
+                raise asyncio.CancelledError("enough")
+            case "interrupt":
+                raise KeyboardInterrupt
+            case "exit":
+                sys.exit(3)
         return answer
 """
 
@@ -83,19 +101,19 @@ class Proxy(AggregateMetricsMixin):
 class Server:
     """`rewardcli serve` as a process."""
 
-    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, code: str = "", **environment: str) -> None:
         self.log_path = folder / "server.log"
         (folder / "wishes.py").write_text(HOOKS, encoding="utf-8")
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rewardcli", "serve", "--port", "0", *options],
+                [sys.executable, *(["-c", code] if code else ["-m", "rewardcli"]), "serve", "--port", "0", *options],
                 cwd=folder,
                 env={**os.environ, **environment},
                 stdout=log,
                 stderr=log,
             )
         self.client = httpx.Client(timeout=100, trust_env=False)
-        for _ in range(400):
+        for _ in range(800):
             match = re.search(r"listening on (http://\S+)", self.log())
             if match or self.process.poll() is not None:
                 break
@@ -191,7 +209,7 @@ def test_openapi_describes_both_routes(plain: Server) -> None:
     route = description["paths"]["/aggregate_metrics"]["post"]
     body = route["requestBody"]["content"]["application/json"]["schema"]
     assert body["title"] == "AggregateMetricsRequest"
-    assert set(route["responses"]) == {"200", "400", "413", "422", "500"}
+    assert set(route["responses"]) == {"200", "400", "408", "413", "422", "500"}
     answer = route["responses"]["200"]["content"]["application/json"]["schema"]
     assert answer == {"$ref": "#/components/schemas/AggregateMetrics"}
     assert plain.client.get(f"{plain.url}/docs").status_code == 200
@@ -340,6 +358,10 @@ def test_hooks(hooked: Server) -> None:
         ("fail", "ZeroDivisionError", "the judge divides by zero"),
         ("exit", "SystemExit", "3"),
         ("stop", "RuntimeError", "a hook raised StopIteration"),
+        ("cancel", "CancelledError", "enough"),
+        ("cancelled", "CancelledError", ""),
+        ("interrupt", "KeyboardInterrupt", ""),
+        ("close", "GeneratorExit", ""),
         ("opaque", "PydanticSerializationError", "Unable to serialize unknown type"),
     ],
 )
@@ -380,6 +402,15 @@ def test_other_requests_are_answered_meanwhile(hooked: Server) -> None:
 def test_overridden_endpoint(serve: Callable[..., Server]) -> None:
     answer = serve("--hooks", "wishes:Proxy").ask(rollout(0), rollout(1))
     assert answer.json()["key_metrics"] == {"mean/reward": 1.0, "rows": 2}
+
+
+def test_overridden_endpoint_that_fails(serve: Callable[..., Server]) -> None:
+    server = serve("--hooks", "wishes:Proxy")
+    kinds = {"cancel": "CancelledError", "interrupt": "KeyboardInterrupt", "exit": "SystemExit"}
+    for wish, kind in kinds.items():
+        answer = server.ask(rollout(0, wish=wish))
+        assert (answer.status_code, answer.json()["detail"]["type"]) == (500, kind)
+    assert server.ask(rollout(0)).status_code == 200
 
 
 def test_hooks_of_two_requests_do_not_mix(hooked: Server) -> None:
@@ -485,6 +516,34 @@ def test_sigterm_lets_requests_finish(serve: Callable[..., Server]) -> None:
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.parametrize(
+    "stalled", [b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx", b"POST /"]
+)
+def test_sigterm_ends_the_server_though_a_client_stalls(serve: Callable[..., Server], stalled: bytes) -> None:
+    server = serve("--grace", "0.5")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(stalled)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        server.process.wait(10)
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in server.log()
+
+
+def test_sigterm_ends_the_server_though_a_hook_is_at_work(serve: Callable[..., Server]) -> None:
+    server = serve("--hooks", "wishes:Wishes", "--grace", "0.5")
+    body = json.dumps({"verify_responses": [rollout(0, wish="sleep", seconds=60)]}).encode()
+    head = b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + body)
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        server.process.wait(10)
+    assert time.monotonic() - began < 5
+
+
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
@@ -515,6 +574,80 @@ def test_largest_body(serve: Callable[..., Server]) -> None:
             connection.sendall(b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + start)
             assert connection.recv(100).startswith(b"HTTP/1.1 413")
     assert "Traceback" not in server.log()
+
+
+def seconds_until_closed(connection: socket.socket, trickle: bytes = b"") -> float:
+    """How long the server keeps a connection whose client sends next to nothing."""
+    began = time.monotonic()
+    connection.settimeout(0.1)
+    while time.monotonic() - began < 10:
+        try:
+            connection.sendall(trickle)
+            if not connection.recv(1000):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - began
+
+
+LIMITED = """
+from rewardcli.nemo_gym import body, serving
+serving.HEADER_SECONDS, body._PAUSE, body._SECONDS = 1.0, 1.0, 2.0
+from rewardcli.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path, code=LIMITED)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("start", [b"", b"POST /aggr", b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("trickle", [b"", b"x"], ids=["stalled", "trickling"])
+def test_headers_have_a_time_limit(limited: Server, start: bytes, trickle: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", limited.port)) as connection:
+        connection.sendall(start)
+        assert seconds_until_closed(connection, trickle) < 5
+    assert limited.ask(rollout(0)).status_code == 200
+
+
+@pytest.mark.parametrize("trickle", [b"", b" "], ids=["stalled", "trickling"])
+def test_bodies_have_a_time_limit(limited: Server, trickle: bytes) -> None:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", limited.port)) as connection:
+        connection.sendall(b"POST /aggregate_metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        connection.settimeout(0.2)
+        answer = b""
+        while not answer:
+            assert time.monotonic() - began < 8
+            connection.sendall(trickle)
+            try:
+                answer = connection.recv(1000)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert "Traceback" not in limited.log()
+
+
+def test_more_connections_than_descriptors(tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))"
+    server = Server(tmp_path, code=f"{limit}; from rewardcli.cli import main; main()")
+    try:
+        with ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 5))
+            time.sleep(1)
+            assert len(server.log()) < 2_000
+        time.sleep(0.5)
+        assert server.ask(rollout(0)).status_code == 200
+        assert "Traceback" not in server.log()
+    finally:
+        server.stop()
 
 
 def test_token(serve: Callable[..., Server]) -> None:
@@ -551,9 +684,9 @@ def test_this_machine_needs_none(host: str) -> None:
     listen(host, 0, guarded=False).close()
 
 
-def run(*options: str, code: str = "pass") -> tuple[int, str]:
+def run(*options: str, code: str = "pass", **variables: str) -> tuple[int, str]:
     start = f"{code}; from rewardcli.cli import main; main()"
-    environment = {key: value for key, value in os.environ.items() if key != "REWARDCLI_TOKEN"}
+    environment = {key: value for key, value in os.environ.items() if key != "REWARDCLI_TOKEN"} | variables
     finished = subprocess.run(
         [sys.executable, "-c", start, "serve", *options], env=environment, capture_output=True, text=True, check=False
     )
@@ -566,9 +699,15 @@ def test_refuses_to_start() -> None:
     assert status == 2
     assert "Error: without a token the server listens on this machine only, and '0.0.0.0' is reached" in message
     assert "give --token or REWARDCLI_TOKEN" in message
-    status, message = run("--token", "")
+    for options, environment in ((["--token", ""], {}), ([], {"REWARDCLI_TOKEN": ""})):
+        status, message = run(*options, **environment)
+        assert status == 2
+        assert "Error: the token is empty" in message
+    for token in ("a\nb", " a", "a ", "a\x7fb"):
+        assert run("--token", token)[0] == 2
+    status, message = run(REWARDCLI_TOKEN="a\udcff")  # noqa: S106 - it is refused
     assert status == 2
-    assert "Error: the token is empty" in message
+    assert "Error: the token is not UTF-8 text" in message
     status, message = run("--hooks", "nowhere:Class")
     assert status == 1
     assert "Error: hooks: there is no module 'nowhere'" in message

@@ -23,7 +23,14 @@ from .rows import TaskRows, as_dicts, coverage_keys, mean_estimates, repeat_colu
 from .spelling import in_nemo_gym_words
 from .strict_json import finite_number, strict
 
-__all__ = ["AggregateMetricsMixin", "Hooks", "aggregate_rollouts", "compute_aggregate_metrics", "hooks_of"]
+__all__ = [
+    "AggregateMetricsMixin",
+    "HookExitError",
+    "Hooks",
+    "aggregate_rollouts",
+    "compute_aggregate_metrics",
+    "hooks_of",
+]
 
 PER_TASK = "per_task_metrics"
 
@@ -196,6 +203,18 @@ def compute_aggregate_metrics(
     )
 
 
+class HookExitError(RuntimeError):
+    """A hook raised what is meant to end a program, a task or a loop, and must end none here.
+
+    Attributes:
+        error: What it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"a hook raised {type(error).__name__}")
+        self.error = error
+
+
 # Held from the first hook to the last: what one leaves on `self` the next must find, even when two requests are
 # answered at one time. Nothing is lost by it, since Python runs one thread at a time.
 _TURN = threading.RLock()
@@ -261,6 +280,12 @@ class AggregateMetricsMixin:
                 )
             except StopIteration as error:  # no future can carry it: whoever awaits would wait for ever
                 raise RuntimeError("a hook raised StopIteration") from error
+            except BaseException as error:
+                from concurrent.futures import CancelledError
+
+                if isinstance(error, Exception) and not isinstance(error, CancelledError):
+                    raise
+                raise HookExitError(error) from error
 
 
 def hooks_of(mixin: AggregateMetricsMixin | None) -> Hooks:

@@ -17,6 +17,7 @@ from ..reader import ReadOptions, Wanted, read_again, read_rollouts, rereadable
 from ..results import Key, Record, Result, View, pivot
 from ..rollouts import DEFAULT_AGENT, Labels, Rollouts
 from .aggregate import AggregateMetricsMixin, Hooks, aggregate_rollouts, hooks_of
+from .hooks import prints_aside
 from .perf import PERF, perf_of_rollouts
 from .rows import agent_ref
 
@@ -96,7 +97,9 @@ def aggregate_and_write(
     hooks = hooks_of(mixin)
     with rereadable(paths) if hooks.need_rows else nullcontext(paths) as sources:
         wanted = Wanted(numbers=None, nested=(PERF,), again=hooks.need_rows)
-        agents = aggregate_agents(read_rollouts(sources, wanted, options, listener), hooks)
+        rollouts = read_rollouts(sources, wanted, options, listener)
+        with prints_aside():
+            agents = aggregate_agents(rollouts, hooks)
     entries = [agent.entry() for agent in agents]
     path = destination.path("_aggregate_metrics.json")
     with atomic_files(path) as (file,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ..reader.json_text import JsonError, parse_json
@@ -11,7 +12,7 @@ from .models import AggregateMetricsRequest
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["BadBodyError", "TooLargeError", "parse_body", "read_body"]
+__all__ = ["BadBodyError", "TooLargeError", "TooSlowError", "parse_body", "read_body"]
 
 
 class BadBodyError(Exception):
@@ -26,20 +27,36 @@ class TooLargeError(Exception):
     """The body is larger than is let in."""
 
 
+class TooSlowError(Exception):
+    """The body comes too slowly."""
+
+
+# How long a client may pause, and how long it may take in all: so many seconds, and one for so many bytes.
+_PAUSE, _SECONDS, _BYTES_PER_SECOND = 30.0, 60.0, 10_000
+
+
 async def read_body(request: Request, max_body: int) -> bytearray:
     """The whole body.
 
     Raises:
         TooLargeError: It is larger than `max_body` bytes.
+        TooSlowError: The client stopped sending, or sends next to nothing.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_body:
         raise TooLargeError
     body = bytearray()
-    async for piece in request.stream():
-        if len(body) + len(piece) > max_body:
-            raise TooLargeError
-        body += piece
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        async with asyncio.timeout(_PAUSE) as limit:
+            async for piece in request.stream():
+                if len(body) + len(piece) > max_body:
+                    raise TooLargeError
+                body += piece
+                limit.reschedule(min(clock() + _PAUSE, began + _SECONDS + len(body) / _BYTES_PER_SECOND))
+    except TimeoutError:
+        raise TooSlowError from None
     return body
 
 

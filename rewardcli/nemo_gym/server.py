@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..errors import DataError, RewardcliError, UsageError
-from .aggregate import AggregateMetricsMixin
+from .aggregate import AggregateMetricsMixin, HookExitError
 from .answers import FaultAnswer, Health, ProblemAnswer, Refusal, problem
-from .body import BadBodyError, TooLargeError, parse_body, read_body
+from .body import BadBodyError, TooLargeError, TooSlowError, parse_body, read_body
 from .models import AggregateMetrics, AggregateMetricsRequest
 from .strict_json import encode, strict
 
@@ -69,10 +69,14 @@ async def _answer(mixin: AggregateMetricsMixin, body: bytearray) -> Response:
         return JSONResponse(FaultAnswer(detail=[error.fault]).model_dump(), 422)
     except DataError as error:
         return JSONResponse(problem(type(error).__name__, error.message, error.hint), 400)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook may do anything, even call sys.exit
+    except BaseException as error:  # a hook may do anything, even call sys.exit
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
         _log.exception("POST /aggregate_metrics failed")
-        message, hint = (error.message, error.hint) if isinstance(error, RewardcliError) else (str(error), "")
-        return JSONResponse(problem(type(error).__name__, message, hint), 500)
+        cause = error.error if isinstance(error, HookExitError) else error
+        message, hint = (cause.message, cause.hint) if isinstance(cause, RewardcliError) else (str(cause), "")
+        return JSONResponse(problem(type(cause).__name__, message, hint), 500)
 
 
 # --- the routes -----------------------------------------------------------------------------------------------------
@@ -82,6 +86,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "model": ProblemAnswer,
         "description": "The data cannot be aggregated: for example, two rollouts have the same key.",
     },
+    408: {"model": ProblemAnswer, "description": "The body stopped coming."},
     413: {"model": ProblemAnswer, "description": "The body is too large."},
     422: {"model": FaultAnswer, "description": "The body is not JSON, or has the wrong shape."},
     500: {"model": ProblemAnswer, "description": "A hook raised an exception."},
@@ -119,6 +124,9 @@ def mount_aggregate_metrics(
         except TooLargeError:
             message, hint = f"the body is larger than {max_body:,} bytes", "send fewer rollouts at a time"
             return Refusal(problem("BodyTooLarge", message, hint), 413, {"Connection": "close"})
+        except TooSlowError:
+            content = problem("BodyTooSlow", "the body stopped coming, or comes too slowly", "send it in one go")
+            return Refusal(content, 408, {"Connection": "close"})
 
     app.add_api_route(
         path,
@@ -152,6 +160,20 @@ class _TokenRequired:
         await app(scope, receive, send)
 
 
+def _check_token(token: str) -> None:
+    """Make sure that a caller can send the token."""
+    if not token:
+        raise UsageError("the token is empty", "give it at least one character")
+    try:
+        token.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("the token is not UTF-8 text", "choose letters and digits") from error
+    if token != token.strip() or not all(char.isprintable() for char in token):
+        raise UsageError(
+            "the token has spaces at an end, or characters that no HTTP header can carry", "choose letters and digits"
+        )
+
+
 def create_app(
     mixin: AggregateMetricsMixin | None = None, *, token: str | None = None, max_body: int = MAX_BODY
 ) -> FastAPI:
@@ -163,10 +185,10 @@ def create_app(
         max_body: The size in bytes of the largest body that is let in.
 
     Raises:
-        UsageError: The token is empty.
+        UsageError: The token is empty, or no HTTP header can carry it.
     """
-    if token is not None and not token:
-        raise UsageError("the token is empty", "give it at least one character")
+    if token is not None:
+        _check_token(token)
     app = FastAPI(title="rewardcli", version=__version__, description="Aggregate metrics of LLM rollouts.")
 
     @app.get(HEALTH)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ctypes
+import logging
 import os
 import platform
 import socket
+import threading
 from ipaddress import ip_address
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import RewardcliError, UsageError
+from .hooks import prints_aside
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["listen", "run"]
+__all__ = ["GRACE", "listen", "run"]
+
+# After a signal to end, the seconds that requests in flight have, and those in which the process ends by itself.
+GRACE, _AFTER_GRACE = 10.0, 1.0
+# How long a client may take to send the header of a request.
+HEADER_SECONDS = 20.0
 
 
 def listen(host: str, port: int, *, guarded: bool) -> socket.socket:
@@ -65,13 +75,44 @@ def _return_memory() -> None:
         ctypes.CDLL(None).mallopt(m_mmap_threshold, 1 << 20)
 
 
-def run(app: FastAPI, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, and then until the requests in flight have finished."""
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of the log says anything: that requests are given up after the grace is said already."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
+
+
+def run(app: FastAPI, listener: socket.socket, *, grace: float = GRACE) -> None:
+    """Serve until SIGTERM or SIGINT, and then until the requests in flight have finished.
+
+    Args:
+        app: The app.
+        listener: What `listen` opened.
+        grace: How many seconds these requests may take; then they are given up.
+    """
     import uvicorn
     from uvicorn.config import LOGGING_CONFIG
+
+    from .connections import backlog, bounded_protocol, most_connections
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            # A hook that is still at work in its thread would keep the process for as long as it likes.
+            watch = threading.Timer(grace + _AFTER_GRACE, os._exit, [128 + sig])
+            watch.daemon = True
+            watch.start()
 
     log_config = copy.deepcopy(LOGGING_CONFIG)
     log_config["handlers"]["access"]["stream"] = "ext://sys.stderr"  # as everything that is not a result
     log_config["loggers"]["rewardcli"] = {"handlers": ["default"], "level": "INFO"}
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     _return_memory()
-    uvicorn.Server(uvicorn.Config(app, log_config=log_config, ws="none")).run(sockets=[listener])
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(most_connections(), HEADER_SECONDS),
+        ws="none",
+        log_config=log_config,
+        backlog=backlog(),
+        timeout_graceful_shutdown=grace,  # type: ignore[arg-type] # fractions will do
+    )
+    with prints_aside():
+        Server(config).run(sockets=[listener])

@@ -1,5 +1,6 @@
 """`rewardcli serve`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -21,6 +22,9 @@ def serve(
         typer.Option(envvar="REWARDCLI_TOKEN", help="What callers must send as Authorization: Bearer TOKEN."),
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of the largest body that is let in.")] = 1 << 30,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds that requests in flight have after SIGTERM or Ctrl-C.")
+    ] = 10.0,
 ) -> None:
     """Answer POST /aggregate_metrics over HTTP as NeMo Gym's servers do."""
     try:
@@ -32,6 +36,8 @@ def serve(
         raise RewardcliError(f"serve needs {error.name}", 'pip install "rewardcli[serve]"') from error
     from ...nemo_gym.hooks import load_hooks
 
+    if token is None:
+        token = os.environ.get("REWARDCLI_TOKEN")  # Typer takes an empty one for none
     application = create_app(load_hooks(hooks) if hooks else None, token=token, max_body=max_body)
     listener = listen(host, port, guarded=token is not None)
     address, number = listener.getsockname()[:2]
@@ -39,4 +45,4 @@ def serve(
         session.console.note(
             "listening", f"listening on http://{f'[{address}]' if ':' in address else address}:{number}"
         )
-        run(application, listener)
+        run(application, listener, grace=grace)
