@@ -117,7 +117,8 @@ ROOMS = {
     "estimate": {"arrays", "hypergeometric", "metrics"},
     "results": {"errors", "listener", "metrics"},
     "analyses": {
-        "arrays", "completion", "errors", "estimate", "keys", "listener", "metrics", "reader", "results", "rollouts", "scores",
+        "arrays", "completion", "errors", "estimate", "keys", "listener", "metrics", "reader", "results", "rollouts",
+        "scores",
     },
     "output": {"errors", "listener", "results"},
     "nemo_gym": {
